@@ -1,0 +1,17 @@
+// Package policy is the two tiers of rules and the one function that decides by them.
+//
+// The house (or the company's IT) writes main rules, which always prevail; each person writes rules for the
+// devices they own. For every aspect of a flow (steer, QoS, filter) the order is
+//
+//	main must  ->  user  ->  main default  ->  built-in
+//
+// and main bounds limit what a user's rule may say. Ties inside a tier: explicit priority (higher first), then
+// specificity (device > person > group > all; application > category > domain > address > port > rest), then rule id.
+//
+// The package is pure: no clock (the time is an argument), no I/O, no package-level state. A Compiled policy is
+// immutable and safe for concurrent use. Place in the flow's way: classify -> policy -> steer, qos.
+//
+// Matching and combining are separate on purpose. Decide matches a flow against every rule and hands the rules that
+// match to Combine; router/plan compiles the same Matches into nft maps and calls the same Combine at every leaf, so
+// the kernel and Decide cannot disagree.
+package policy
