@@ -1,0 +1,3 @@
+package linux
+
+type routing struct{}

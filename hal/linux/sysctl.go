@@ -1,0 +1,3 @@
+package linux
+
+type sysctls struct{ root string }
