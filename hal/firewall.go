@@ -2,13 +2,14 @@ package hal
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // Firewall loads nftables rulesets and edits the elements of named sets and maps in the table "inet trenza".
 type Firewall interface {
-	// Load hands text to `nft -f -`: one transaction, all or nothing. A refusal wraps ErrRefused and carries
-	// nft's own message with the offending line of text.
+	// Load hands text to `nft -f -`: one transaction, all or nothing. A refusal is a *RulesetError, which wraps
+	// ErrRefused and carries nft's own message with the offending line of text.
 	Load(ctx context.Context, text string) error
 	// Check is Load with `nft -c`: everything but the commit.
 	Check(ctx context.Context, text string) error
@@ -47,6 +48,25 @@ type Element struct {
 // KeyPart is one field of an element's key: exactly one of netip.Addr (v4 or v6 as the set says), uint32 (a mark),
 // uint16 (a port), flow.Proto, flow.MAC.
 type KeyPart any
+
+// ElementKey builds an element's key from its parts, in the order of the set's type.
+func ElementKey(parts ...KeyPart) []KeyPart { return parts }
+
+// RulesetError is nft's refusal of a ruleset. It wraps ErrRefused.
+type RulesetError struct {
+	Line    int    // 1-based line of the text that was loaded; 0 when nft named none
+	Text    string // that line, without surrounding space
+	Message string // nft's own words
+}
+
+func (e *RulesetError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%v: %s", ErrRefused, e.Message)
+	}
+	return fmt.Sprintf("%v: line %d: %s: %q", ErrRefused, e.Line, e.Message, e.Text)
+}
+
+func (e *RulesetError) Unwrap() error { return ErrRefused }
 
 // Counter is the content of a named nft counter.
 type Counter struct{ Packets, Bytes uint64 }

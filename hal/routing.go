@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 )
 
@@ -55,11 +56,30 @@ func (r Rule) String() string {
 	return s
 }
 
+// Validate tells whether the rule can be written and read back as it is; the error says what would be right.
+func (r Rule) Validate() error {
+	switch {
+	case r.Family != IPv4 && r.Family != IPv6:
+		return fmt.Errorf("rule %q: its family is %d; use IPv4 or IPv6", r, r.Family)
+	case r.Priority < 0 || r.Priority > math.MaxInt32:
+		return fmt.Errorf("rule %q: the priority must be 0 to %d", r, math.MaxInt32)
+	case r.Mark&^r.Mask != 0:
+		return fmt.Errorf("rule %q: mark %#x has bits outside mask %#x, so it matches nothing", r, r.Mark, r.Mask)
+	case r.Unreachable && r.Table != 0:
+		return fmt.Errorf("rule %q: an unreachable rule has no table", r)
+	case !r.Unreachable && (r.Table < 1 || r.Table > math.MaxInt32):
+		return fmt.Errorf("rule %q: the table must be 1 to %d", r, math.MaxInt32)
+	case r.SuppressPrefix < -1 || r.SuppressPrefix > 128:
+		return fmt.Errorf("rule %q: the suppressed prefix length must be 0 to 128, or -1 for none", r)
+	}
+	return nil
+}
+
 // MainTable is the number of the routing table "main".
 const MainTable = 254
 
 // Route is one route of a table. Dst 0.0.0.0/0 or ::/0 is the default route. A route without Gateway is on link.
-// Unreachable routes have no Dev.
+// Unreachable routes have no Dev. Metric 0 is the kernel's default, which for IPv6 is the number 1024.
 type Route struct {
 	Table       int
 	Dst         netip.Prefix
@@ -106,6 +126,45 @@ func (r Route) String() string {
 	return s
 }
 
+// Validate tells whether the route can be written and read back as it is; the error says what would be right.
+func (r Route) Validate() error {
+	v6 := r.Dst.IsValid() && FamilyOf(r.Dst.Addr()) == IPv6
+	switch {
+	case !r.Dst.IsValid() || r.Dst != r.Dst.Masked() || r.Dst.Addr().Is4In6():
+		return fmt.Errorf("route %q: destination %s is not a network; write 0.0.0.0/0 or ::/0 for the default route", r, r.Dst)
+	case r.Table < 1 || r.Table > math.MaxInt32:
+		return fmt.Errorf("route %q: the table must be 1 to %d", r, math.MaxInt32)
+	case r.Protocol < 1 || r.Protocol > 255:
+		return fmt.Errorf("route %q: protocol %d; ours is %d", r, r.Protocol, RouteProtocol)
+	case r.Unreachable && (r.Dev != "" || r.Gateway.IsValid() || r.OnLink || r.Source.IsValid() || r.MTU != 0):
+		return fmt.Errorf("route %q: an unreachable route has neither device, gateway, source nor MTU", r)
+	case !r.Unreachable && r.Dev == "":
+		return fmt.Errorf("route %q: it needs a device", r)
+	case r.Gateway.IsValid() && (r.Gateway.Is4In6() || r.Gateway.Zone() != "" || r.Gateway.IsUnspecified()):
+		return fmt.Errorf("route %q: gateway %s; write a plain address, the device is stated beside it", r, r.Gateway)
+	case r.Gateway.Is4() && v6:
+		return fmt.Errorf("route %q: an IPv6 destination cannot have the IPv4 gateway %s", r, r.Gateway)
+	case r.OnLink && !r.Gateway.IsValid():
+		return fmt.Errorf("route %q: onlink speaks of a gateway, and there is none", r)
+	case r.Source.IsValid() && (r.Source.Is6() != v6 || r.Source.Is4In6() || r.Source.Zone() != ""):
+		return fmt.Errorf("route %q: source %s must be an address of the destination's family", r, r.Source)
+	case r.Metric < 0 || r.Metric > math.MaxInt32:
+		return fmt.Errorf("route %q: the metric must be 0 to %d", r, math.MaxInt32)
+	case v6 && r.Metric == 1024:
+		return fmt.Errorf("route %q: write metric 1024 of an IPv6 route as 0, the kernel's default", r)
+	case r.MTU < 0 || r.MTU > 65535-15:
+		return fmt.Errorf("route %q: the MTU must be at most %d, or 0 for the device's", r, 65535-15)
+	}
+	return nil
+}
+
+// SamePath tells whether s is the route that a deletion of r deletes: same table, destination, metric, gateway,
+// device and kind, whatever the rest is.
+func (r Route) SamePath(s Route) bool {
+	return r.Table == s.Table && r.Dst == s.Dst && r.Metric == s.Metric && r.Gateway == s.Gateway &&
+		r.Dev == s.Dev && r.Unreachable == s.Unreachable
+}
+
 // CompareRoutes orders routes by table, family, destination, metric and the rest of the text.
 func CompareRoutes(a, b Route) int {
 	return cmp.Or(cmp.Compare(a.Table, b.Table), a.Dst.Addr().Compare(b.Dst.Addr()),
@@ -114,12 +173,20 @@ func CompareRoutes(a, b Route) int {
 
 // Routing reads and edits routing rules and routes of both families.
 type Routing interface {
+	// Rules lists the rules that a Rule can express, IPv4 first, in the order in which the kernel tries them. Rules of
+	// others that look at more (addresses, devices, ports) are left out.
 	Rules(ctx context.Context) ([]Rule, error)
+	// AddRule adds a rule; ErrExists when there is one that differs at most in SuppressPrefix.
 	AddRule(ctx context.Context, r Rule) error
+	// DeleteRule deletes the rule that equals r; ErrNotFound when there is none.
 	DeleteRule(ctx context.Context, r Rule) error
-	// Routes lists a table's unicast and unreachable routes; a table that does not exist is empty.
+	// Routes lists a table's unicast and unreachable routes, IPv4 first, ordered by CompareRoutes; a table that does
+	// not exist is empty. A route over several next hops is listed once for each.
 	Routes(ctx context.Context, table int) ([]Route, error)
+	// ReplaceRoute adds the route or replaces the one with its table, destination and metric; ErrNotFound when the
+	// device does not exist.
 	ReplaceRoute(ctx context.Context, r Route) error
+	// DeleteRoute deletes the route for which SamePath holds; ErrNotFound when there is none.
 	DeleteRoute(ctx context.Context, r Route) error
 }
 
