@@ -1,0 +1,308 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/trenza-router/trenza/router/flow"
+)
+
+// Names of the maps that the daemon fills while it runs.
+const (
+	MapNames4   = "names4"   // (device mark, address) -> label
+	MapNames6   = "names6"   //
+	MapLearned4 = "learned4" // (address, protocol, port) -> label, taught by any device's flows
+	MapLearned6 = "learned6" //
+)
+
+// learnedSize bounds each learned map: at about 200 bytes an element 13 MB of kernel memory when full.
+const learnedSize = 65536
+
+// copiedPackets is how many of a flow's first packets may be copied for its name: a TLS ClientHello with
+// post-quantum keys takes two segments after the handshake's two packets, QUIC's first flight up to four.
+const copiedPackets = 6
+
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return "{ " + strings.Join(q, ", ") + " }"
+}
+
+// maps are the named maps of the table.
+func (in Input) maps() []Map {
+	macs := Map{Name: "macs", Type: "ether_addr : mark"}
+	hosts4 := Map{Name: "hosts4", Type: "ipv4_addr : mark"}
+	hosts6 := Map{Name: "hosts6", Type: "ipv6_addr : mark"}
+	for _, d := range in.Devices {
+		mark := fmt.Sprintf("%#x", uint32(d.Number.Mark()))
+		for _, m := range d.MACs {
+			macs.Elements = append(macs.Elements, m.String()+" : "+mark)
+		}
+		for _, a := range d.Addrs {
+			if a.Unmap().Is4() {
+				hosts4.Elements = append(hosts4.Elements, a.Unmap().String()+" : "+mark)
+			} else {
+				hosts6.Elements = append(hosts6.Elements, a.WithZone("").String()+" : "+mark)
+			}
+		}
+	}
+	near4 := Map{Name: "near4", Set: true, Type: "ipv4_addr", Flags: "interval"}
+	near6 := Map{Name: "near6", Set: true, Type: "ipv6_addr", Flags: "interval"}
+	near := []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("224.0.0.0/4"),
+		netip.MustParsePrefix("255.255.255.255/32"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+	}
+	for _, l := range in.LAN {
+		near = append(near, l.Nets...)
+	}
+	near4.Elements, near6.Elements = prefixElements(disjoint(near, false)), prefixElements(disjoint(near, true))
+	prefix4 := Map{Name: "prefix4", Type: "ipv4_addr : mark", Flags: "interval"}
+	prefix6 := Map{Name: "prefix6", Type: "ipv6_addr : mark", Flags: "interval"}
+	for _, p := range in.Prefixes {
+		e := fmt.Sprintf("%s : %#x", p.Prefix.Masked(), uint32(flow.MakeLabel(p.Class, 0)))
+		if p.Prefix.Addr().Is4() {
+			prefix4.Elements = append(prefix4.Elements, e)
+		} else {
+			prefix6.Elements = append(prefix6.Elements, e)
+		}
+	}
+	out := []Map{macs, hosts4, hosts6, near4, near6, prefix4, prefix6}
+	for i := range out {
+		slices.Sort(out[i].Elements)
+		out[i].Elements = slices.Compact(out[i].Elements)
+	}
+	for _, m := range []Map{
+		{Name: MapNames4, Type: "mark . ipv4_addr : mark"},
+		{Name: MapNames6, Type: "mark . ipv6_addr : mark"},
+		{Name: MapLearned4, Type: "ipv4_addr . inet_proto . inet_service : mark"},
+		{Name: MapLearned6, Type: "ipv6_addr . inet_proto . inet_service : mark"},
+	} {
+		m.Flags, m.Size, m.Learned = "timeout", learnedSize, true
+		out = append(out, m)
+	}
+	return out
+}
+
+func prefixElements(prefixes []netip.Prefix) []string {
+	var out []string
+	for _, p := range prefixes {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// identify is the chain that finds out who and what a new flow is: the device's mark goes into the connection's mark, the
+// destination's label into the packet's.
+func identify() Chain {
+	return Chain{Name: "identify", Comment: "who: the device's mark, by Ethernet address, else by address", Rules: []string{
+		"ct mark set ether saddr map @macs",
+		"ct mark == 0 ct mark set ip saddr map @hosts4",
+		"ct mark == 0 ct mark set ip6 saddr map @hosts6",
+		"meta mark set ct mark",
+		"jump name",
+		"goto judge",
+	}}
+}
+
+// name is the chain that labels a flow's destination; the packet's mark is the device's mark on entry.
+func name() Chain {
+	unlabelled := fmt.Sprintf("meta mark < %#x ", uint32(flow.LabelBit))
+	return Chain{Name: "name", Comment: "what: own name query, then what others' flows taught, then address ranges", Rules: []string{
+		"meta mark set meta mark . ip daddr map @" + MapNames4,
+		"meta mark set meta mark . ip6 daddr map @" + MapNames6,
+		unlabelled + "meta mark set ip daddr . meta l4proto . th dport map @" + MapLearned4,
+		unlabelled + "meta mark set ip6 daddr . meta l4proto . th dport map @" + MapLearned6,
+		unlabelled + "meta mark set ip daddr map @prefix4",
+		unlabelled + "meta mark set ip6 daddr map @prefix6",
+		unlabelled + "meta mark set 0",
+	}}
+}
+
+// judge dispatches on the device. Profiles that equal the fallback, that of devices never seen before, are left out.
+func judge(profiles map[flow.DeviceID]string, fallback string) Chain {
+	b := branches{fallback: fallback}
+	for _, d := range sortedKeys(profiles) {
+		b.add(fmt.Sprintf("%#x", uint32(d.Mark())), profiles[d])
+	}
+	return Chain{Name: "judge", Rules: append(b.rule(fmt.Sprintf("ct mark & %#x", uint32(flow.DeviceMask))), "goto "+fallback)}
+}
+
+// newFlow matches the first packet of a connection that nobody has judged. A flow that the daemon called back by deleting its
+// entry is such a connection again.
+func newFlow() string {
+	return fmt.Sprintf("ct state new ct mark & %#x == 0", uint32(flow.JudgedBit|flow.InboundBit|flow.BlockedBit))
+}
+
+func (in Input) lanDevices() []string {
+	var out []string
+	for _, l := range in.LAN {
+		out = append(out, l.Device)
+	}
+	return out
+}
+
+func (in Input) wanDevices() []string {
+	var out []string
+	for _, l := range in.Links {
+		out = append(out, l.Device)
+	}
+	return out
+}
+
+// fromLAN steers the household's packets. Replies to connections from outside come by here too, and take the link
+// that their connection came in by.
+func (in Input) fromLAN() Chain {
+	rules := []string{
+		"fib daddr type { local, broadcast, multicast, anycast } return",
+		"ip daddr @near4 return",
+		"ip6 daddr @near6 return",
+	}
+	if in.DNS.Redirect {
+		rules = append(rules, "meta l4proto { tcp, udp } th dport 53 return")
+	}
+	return Chain{Name: "from_lan", Rules: append(rules, newFlow()+" jump identify", "meta mark set ct mark")}
+}
+
+// fromLink remembers the link that a connection from outside came in by. Marks are never restored here: a reply to a
+// LAN host that carried a link's mark would be routed back out of it.
+func (in Input) fromLink() []Chain {
+	var out []Chain
+	for _, l := range in.Links {
+		bits := uint32(l.ID.Mark() | flow.InboundBit)
+		out = append(out, Chain{Name: fmt.Sprintf("from_link_%d", l.ID), Rules: []string{
+			fmt.Sprintf("ct state new ct mark == 0 ct mark set %#x", bits),
+		}})
+	}
+	return out
+}
+
+func (in Input) prerouting() Chain {
+	elements := []string{}
+	for _, d := range in.lanDevices() {
+		elements = append(elements, fmt.Sprintf("%q : goto from_lan", d))
+	}
+	for _, l := range in.Links {
+		elements = append(elements, fmt.Sprintf("%q : goto from_link_%d", l.Device, l.ID))
+	}
+	return Chain{Name: "prerouting", Hook: "type filter hook prerouting priority mangle; policy accept;",
+		Rules: []string{"iifname vmap { " + strings.Join(elements, ", ") + " }"}}
+}
+
+// output steers the router's own traffic. A socket that set its own mark (a probe, a query to a link's name server) has
+// chosen its link already.
+func (in Input) output() Chain {
+	return Chain{Name: "output", Hook: "type route hook output priority mangle; policy accept;", Rules: []string{
+		"meta mark != 0 return",
+		"fib daddr type { local, broadcast, multicast, anycast } return",
+		"ip daddr @near4 return",
+		"ip6 daddr @near6 return",
+		newFlow() + " jump own_flow",
+		"meta mark set ct mark",
+	}}
+}
+
+func ownFlow(profile string) Chain {
+	device := uint32(flow.RouterDevice.Mark())
+	return Chain{Name: "own_flow", Rules: []string{
+		fmt.Sprintf("ct mark set %#x", device),
+		fmt.Sprintf("meta mark set %#x", device),
+		"jump name",
+		"goto " + profile,
+	}}
+}
+
+// dstnat answers name queries and leads forwarded ports to their devices.
+func (in Input) dstnat() Chain {
+	lan, wan := quoted(in.lanDevices()), quoted(in.wanDevices())
+	var rules []string
+	if in.DNS.Redirect {
+		for _, p := range []string{"udp", "tcp"} {
+			rules = append(rules, fmt.Sprintf("iifname %s %s dport 53 redirect to :%d", lan, p, in.DNS.Port))
+		}
+	}
+	for _, f := range in.Forwards {
+		family, to := "ip", f.To.String()
+		if f.To.Addr().Is6() {
+			family = "ip6"
+		}
+		match := fmt.Sprintf("meta nfproto %s %s dport %d", map[string]string{"ip": "ipv4", "ip6": "ipv6"}[family], f.Proto, f.Port)
+		rules = append(rules, fmt.Sprintf("iifname %s %s dnat %s to %s", wan, match, family, to))
+		// A LAN host that asks for the house's public address reaches the device, too.
+		rules = append(rules, fmt.Sprintf("iifname %s fib daddr type local %s daddr != @near%s %s dnat %s to %s",
+			lan, family, map[string]string{"ip": "4", "ip6": "6"}[family], match, family, to))
+	}
+	return Chain{Name: "dstnat", Hook: "type nat hook prerouting priority dstnat; policy accept;", Rules: rules}
+}
+
+// srcnat gives every packet the address of its link, in both families: see docs/ARCHITECTURE.md for why IPv6 is
+// masqueraded too.
+func (in Input) srcnat() Chain {
+	lan := quoted(in.lanDevices())
+	rules := []string{fmt.Sprintf("oifname %s masquerade", quoted(in.wanDevices()))}
+	if len(in.Forwards) > 0 {
+		rules = append(rules, fmt.Sprintf("iifname %s oifname %s ct status dnat masquerade", lan, lan))
+	}
+	return Chain{Name: "srcnat", Hook: "type nat hook postrouting priority srcnat; policy accept;", Rules: rules}
+}
+
+// refuse answers a flow that must not pass: a policy's block, or (with a choice in its mark) a choice without a link.
+func refuse() Chain {
+	return Chain{Name: "refuse", Rules: []string{
+		fmt.Sprintf("ct mark & %#x != 0 reject with icmpx no-route", uint32(flow.ChoiceMask)),
+		"meta l4proto tcp reject with tcp reset",
+		"reject with icmpx admin-prohibited",
+	}}
+}
+
+// forward enforces verdicts, keeps strangers out and sends copies of first packets to the daemon.
+func (in Input) forward() Chain {
+	wan := quoted(in.wanDevices())
+	return Chain{Name: "forward", Hook: "type filter hook forward priority filter; policy accept;", Rules: []string{
+		fmt.Sprintf("ct mark & %#x != 0 goto refuse", uint32(flow.BlockedBit)),
+		fmt.Sprintf("oifname %s goto to_link", wan),
+		fmt.Sprintf("iifname %s goto to_lan", wan),
+	}}
+}
+
+func (in Input) toLink() Chain {
+	return Chain{Name: "to_link", Rules: []string{
+		"ct state invalid drop",
+		"tcp flags syn / syn,rst tcp option maxseg size set rt mtu",
+		fmt.Sprintf("ct direction original meta l4proto { tcp, udp } meta length > 100 ct original packets <= %d log group %d snaplen 2048",
+			copiedPackets, NamesGroup),
+	}}
+}
+
+func (in Input) toLAN() Chain {
+	return Chain{Name: "to_lan", Rules: []string{
+		"tcp flags syn / syn,rst tcp option maxseg size set rt mtu",
+		"ct state established,related accept",
+		"ct status dnat accept",
+		"counter drop",
+	}}
+}
+
+// input protects the router itself from the internet side.
+func (in Input) input() Chain {
+	return Chain{Name: "input", Hook: "type filter hook input priority filter; policy accept;", Rules: []string{
+		fmt.Sprintf("iifname %s goto from_internet", quoted(in.wanDevices())),
+	}}
+}
+
+func fromInternet() Chain {
+	return Chain{Name: "from_internet", Rules: []string{
+		"ct state established,related accept",
+		"meta l4proto icmp icmp type { destination-unreachable, time-exceeded, parameter-problem } accept",
+		"meta l4proto icmp icmp type echo-request limit rate 10/second accept",
+		// RFC 4890 section 4.4: errors, neighbour discovery and multicast listener messages must pass.
+		"meta l4proto ipv6-icmp icmpv6 type != echo-request accept",
+		"meta l4proto ipv6-icmp limit rate 10/second accept",
+		"udp sport 67 udp dport 68 accept",
+		"ip6 saddr fe80::/10 udp dport 546 accept",
+		"counter drop",
+	}}
+}

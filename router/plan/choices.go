@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/policy"
+	"github.com/trenza-router/trenza/router/steer"
+)
+
+// Choice is a steering choice of the plan with what it comes to under the present condition of the links.
+// V4 and V6 differ when a link lacks a family.
+type Choice struct {
+	ID     flow.ChoiceID
+	Steer  policy.Steer
+	V4, V6 steer.Choice
+}
+
+// choices interns steering choices. An id is a hash of what the choice says, so that it means the same before and after a
+// restart: flows that were judged by an earlier run carry it in their mark.
+type choices struct {
+	byKey map[string]flow.ChoiceID
+	taken map[flow.ChoiceID]string
+	all   map[flow.ChoiceID]policy.Steer
+}
+
+func newChoices() *choices {
+	return &choices{map[string]flow.ChoiceID{}, map[flow.ChoiceID]string{}, map[flow.ChoiceID]policy.Steer{}}
+}
+
+func (c *choices) intern(s policy.Steer) (flow.ChoiceID, error) {
+	key := steer.Key(s)
+	if id, ok := c.byKey[key]; ok {
+		return id, nil
+	}
+	if len(c.all) >= int(flow.MaxChoice) {
+		return 0, fmt.Errorf("the policy needs more than %d different ways to choose a link: merge rules that say the same", flow.MaxChoice)
+	}
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	id := flow.ChoiceID(h.Sum32()%uint32(flow.MaxChoice)) + 1
+	for c.taken[id] != "" {
+		id = id%flow.MaxChoice + 1
+	}
+	c.byKey[key], c.taken[id], c.all[id] = id, key, s
+	return id, nil
+}
+
+// resolve says what each choice comes to now.
+func (c *choices) resolve(links []Link) map[flow.ChoiceID]Choice {
+	var v4, v6 []steer.LinkCondition
+	for _, l := range links {
+		v4 = append(v4, l.condition(false))
+		v6 = append(v6, l.condition(true))
+	}
+	out := map[flow.ChoiceID]Choice{}
+	for id, s := range c.all {
+		out[id] = Choice{ID: id, Steer: s, V4: steer.Resolve(s, v4), V6: steer.Resolve(s, v6)}
+	}
+	return out
+}
+
+// condition is the link's condition for one family: a link without a gateway for it takes no such flow.
+func (l Link) condition(v6 bool) steer.LinkCondition {
+	c := l.LinkCondition
+	c.Usable = c.Usable && l.gateway(v6).IsValid()
+	return c
+}
+
+func choiceChain(id flow.ChoiceID) string { return fmt.Sprintf("choose_%d", id) }
+
+// choiceChains renders the choices and the link chains that they share.
+func choiceChains(resolved map[flow.ChoiceID]Choice) []Chain {
+	shared := newChainSet()
+	var out []Chain
+	for _, id := range slices.Sorted(maps.Keys(resolved)) {
+		c := resolved[id]
+		chain := Chain{Name: choiceChain(id), Comment: comment(c.Steer)}
+		r4, r6 := bucketRules(shared, c.V4, false), bucketRules(shared, c.V6, true)
+		if slices.Equal(r4, r6) {
+			chain.Rules = r4
+		} else {
+			for _, r := range r4 {
+				chain.Rules = append(chain.Rules, "meta nfproto ipv4 "+r)
+			}
+			for _, r := range r6 {
+				chain.Rules = append(chain.Rules, "meta nfproto ipv6 "+r)
+			}
+		}
+		out = append(out, chain)
+	}
+	return append(shared.list, out...)
+}
+
+// comment says in a person's words what a choice is, for whoever reads `nft list ruleset`.
+func comment(s policy.Steer) string {
+	var use []string
+	for _, u := range s.Use {
+		if s.Mode == policy.Balance {
+			use = append(use, fmt.Sprintf("%s %d", u.Link, u.Weight))
+		} else {
+			use = append(use, u.Link)
+		}
+	}
+	text := map[policy.SteerMode]string{policy.Failover: "failover", policy.Fixed: "fixed", policy.Balance: "balance", policy.Any: "any"}[s.Mode]
+	if len(use) > 0 {
+		text += ": " + strings.Join(use, ", ")
+	}
+	if len(text) > 120 { // the kernel keeps 128 bytes
+		text = text[:117] + "..."
+	}
+	return text
+}
+
+// HashSeed is the seed of every hash by which a sticky balance picks a link. It is fixed, so that a flow of the same
+// host and site picks the same link after a restart.
+const HashSeed = 0x7472656e
+
+// bucketRules are the rules that set the link bits of a flow's mark.
+func bucketRules(shared *chainSet, c steer.Choice, v6 bool) []string {
+	if c.Refuse || len(c.Buckets) == 0 {
+		return []string{fmt.Sprintf("ct mark set ct mark | %#x", uint32(flow.BlockedBit))}
+	}
+	if len(c.Buckets) == 1 {
+		return []string{setLink(c.Buckets[0])}
+	}
+	total := 0
+	var elements []string
+	for _, b := range c.Buckets {
+		target := shared.add(linkChain(b))
+		elements = append(elements, fmt.Sprintf("%s : goto %s", interval(fmt.Sprint(total), fmt.Sprint(total+b.Weight-1)), target))
+		total += b.Weight
+	}
+	vmap := fmt.Sprintf("mod %d%%s vmap { %s }", total, strings.Join(elements, ", "))
+	seeded := fmt.Sprintf(vmap, fmt.Sprintf(" seed %#x", uint32(HashSeed)))
+	switch c.Policy.Sticky {
+	case policy.StickyHost:
+		return []string{"jhash ether saddr " + seeded}
+	case policy.StickySite:
+		daddr := "ip daddr"
+		if v6 {
+			daddr = "ip6 daddr"
+		}
+		site := uint32(flow.LabelBit) | uint32(flow.SiteMask)
+		return []string{
+			fmt.Sprintf("meta mark set meta mark & %#x", site),
+			fmt.Sprintf("meta mark == 0 jhash ether saddr . %s %s", daddr, seeded),
+			"jhash ether saddr . meta mark " + seeded,
+		}
+	}
+	return []string{"numgen random " + fmt.Sprintf(vmap, "")}
+}
+
+// linkMask clears what a link chain sets.
+const linkMask = ^uint32(flow.LinkMask | flow.LentBit)
+
+func setLink(b steer.Bucket) string {
+	bits := uint32(b.Link.Mark())
+	if b.Lent {
+		bits |= uint32(flow.LentBit)
+	}
+	return fmt.Sprintf("ct mark set ct mark & %#x | %#x", linkMask, bits)
+}
+
+func linkChain(b steer.Bucket) Chain {
+	name := fmt.Sprintf("link_%d", b.Link)
+	if b.Lent {
+		name += "_lent"
+	}
+	return Chain{Name: name, Rules: []string{setLink(b)}}
+}
