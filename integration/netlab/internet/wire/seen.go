@@ -61,3 +61,13 @@ func CutTag(tag string) string {
 func Unmapped(ap netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
+
+// Answer is the JSON body of an HTTP server's answer.
+type Answer struct {
+	Seen
+	// Outcome is what became of an uploaded stream.
+	Outcome *Outcome `json:"outcome,omitempty"`
+}
+
+// SeenHeader is the HTTP response header with a Seen in JSON when the body is a stream.
+const SeenHeader = "X-Lab-Seen"
