@@ -20,9 +20,9 @@ type Flush struct {
 //
 // Two kinds of flows are recalled:
 //
-//   - Those on a link that can no longer carry them, if their choice has another link now. With no living target they are
-//     left where they are: the link may come back before the program gives up. Connections opened from the internet side are
-//     left too, since no other link can answer them.
+//   - Those on a link that can no longer carry them, as soon as their choice has another link. With no living target they
+//     are left where they are: the link may come back before the program gives up. Connections opened from the internet side
+//     are left too, since no other link can answer them.
 //   - Those on a link that they were only lent, when their choice does not lend that link any more. Metered and backup
 //     links are left at once; on others the rule decides: Move at once, Drain never.
 //
@@ -34,7 +34,7 @@ func Recall(old, new []LinkCondition, choices map[flow.ChoiceID]Choice) []Flush 
 	r := recall{old: old, new: byID(new), choices: choices, ids: slices.Sorted(maps.Keys(choices))}
 	for _, l := range r.new {
 		r.dead(l)
-		if l.Usable {
+		if l.Usable && l.Role != Never {
 			r.lent(l)
 		}
 	}
@@ -60,8 +60,14 @@ func (r *recall) before(id flow.LinkID) (LinkCondition, bool) {
 func (r *recall) dead(l LinkCondition) {
 	const mask = flow.LinkMask | flow.InboundBit
 	was, known := r.before(l.ID)
+	if known && was.Role == Never {
+		return
+	}
 	lost := func(c Choice) bool {
-		return !l.open(c.Policy) && (!known || was.open(c.Policy)) && elsewhere(c, l.ID)
+		if l.open(c.Policy) || !elsewhere(c, l.ID) {
+			return false
+		}
+		return !known || was.open(c.Policy) || !elsewhere(Resolve(c.Policy, r.old), l.ID)
 	}
 	why := l.Name + " is out of use"
 	if l.Usable {

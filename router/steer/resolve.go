@@ -75,7 +75,8 @@ func (r resolver) choose() Choice {
 	return r.any(use)
 }
 
-// named lists the links of Use that exist and may be used at all, in the order of Use.
+// named lists the links of Use that exist and may be used at all: in the order of Use where it has a meaning, else
+// of their ids.
 func (r resolver) named() []LinkCondition {
 	var out []LinkCondition
 	for _, u := range r.steer.Use {
@@ -84,6 +85,9 @@ func (r resolver) named() []LinkCondition {
 				out = append(out, l)
 			}
 		}
+	}
+	if r.steer.Mode == policy.Balance || r.steer.Mode == policy.Any {
+		return byID(out)
 	}
 	return out
 }
@@ -124,7 +128,6 @@ func (r resolver) balance(use []LinkCondition) Choice {
 		i := slices.IndexFunc(r.steer.Use, func(u policy.LinkShare) bool { return u.Link == l.Name })
 		return r.steer.Use[i].Weight
 	}
-	slices.SortFunc(use, compareID)
 	out := filter(use, func(l LinkCondition) bool { return !r.open(l) })
 	c := Choice{Buckets: layout(members(use, weight, r.open))}
 	switch in := filter(use, r.open); {
@@ -149,7 +152,6 @@ func (r resolver) any(use []LinkCondition) Choice {
 		}
 	}
 	peers := filter(use, func(l LinkCondition) bool { return l.Role == best })
-	slices.SortFunc(peers, compareID)
 	serves := r.open
 	if slices.ContainsFunc(peers, func(l LinkCondition) bool { return r.open(l) && !l.Degraded }) {
 		serves = func(l LinkCondition) bool { return r.open(l) && !l.Degraded }
@@ -223,11 +225,9 @@ func members(links []LinkCondition, weight func(LinkCondition) int, open func(Li
 	return out
 }
 
-func compareID(a, b LinkCondition) int { return cmp.Compare(a.ID, b.ID) }
-
 func byID(links []LinkCondition) []LinkCondition {
 	links = slices.Clone(links)
-	slices.SortFunc(links, compareID)
+	slices.SortFunc(links, func(a, b LinkCondition) int { return cmp.Compare(a.ID, b.ID) })
 	return links
 }
 
