@@ -116,60 +116,58 @@ func comment(s policy.Steer) string {
 	return text
 }
 
-// HashSeed is the seed of every hash by which a sticky balance picks a link. It is fixed, so that a flow of the same
-// host and site picks the same link after a restart.
-const HashSeed = 0x7472656e
-
-// bucketRules are the rules that set the link bits of a flow's mark.
+// bucketRules are the rules that set the link bits of a flow's mark. steer.Choice repeats their arithmetic, so that "why"
+// names the link that they pick.
 func bucketRules(shared *chainSet, c steer.Choice, v6 bool) []string {
-	if c.Refuse || len(c.Buckets) == 0 {
+	if c.Refuse {
 		return []string{fmt.Sprintf("ct mark set ct mark | %#x", uint32(flow.BlockedBit))}
 	}
 	if len(c.Buckets) == 1 {
-		return []string{setLink(c.Buckets[0])}
+		return []string{setLink(c.Buckets[0].Link, c.Buckets[0].Lent)}
 	}
-	total := 0
 	var elements []string
-	for _, b := range c.Buckets {
-		target := shared.add(linkChain(b))
-		elements = append(elements, fmt.Sprintf("%s : goto %s", interval(fmt.Sprint(total), fmt.Sprint(total+b.Weight-1)), target))
-		total += b.Weight
+	for _, r := range c.Ranges() {
+		target := shared.add(linkChain(r.Link, r.Lent))
+		elements = append(elements, fmt.Sprintf("%s : goto %s", interval(fmt.Sprint(r.First), fmt.Sprint(r.Last)), target))
 	}
-	vmap := fmt.Sprintf("mod %d%%s vmap { %s }", total, strings.Join(elements, ", "))
-	seeded := fmt.Sprintf(vmap, fmt.Sprintf(" seed %#x", uint32(HashSeed)))
-	switch c.Policy.Sticky {
+	mod := fmt.Sprintf("mod %d", c.Modulus())
+	vmap := " vmap { " + strings.Join(elements, ", ") + " }"
+	hash := func(of string) string { return fmt.Sprintf("jhash %s %s seed %#x%s", of, mod, steer.HashSeed, vmap) }
+	// Also for packets without an Ethernet source: the router's own, and those from a tunnel.
+	turn := "numgen inc " + mod + vmap
+	switch c.Sticky {
 	case policy.StickyHost:
-		return []string{"jhash ether saddr " + seeded}
+		return []string{hash("ether saddr"), turn}
 	case policy.StickySite:
 		daddr := "ip daddr"
 		if v6 {
 			daddr = "ip6 daddr"
 		}
-		site := uint32(flow.LabelBit) | uint32(flow.SiteMask)
 		return []string{
-			fmt.Sprintf("meta mark set meta mark & %#x", site),
-			fmt.Sprintf("meta mark == 0 jhash ether saddr . %s %s", daddr, seeded),
-			"jhash ether saddr . meta mark " + seeded,
+			fmt.Sprintf("meta mark set meta mark & %#x", steer.SiteMark),
+			"meta mark == 0 " + hash("ether saddr . "+daddr),
+			hash("ether saddr . meta mark"),
+			turn,
 		}
 	}
-	return []string{"numgen random " + fmt.Sprintf(vmap, "")}
+	return []string{turn}
 }
 
 // linkMask clears what a link chain sets.
 const linkMask = ^uint32(flow.LinkMask | flow.LentBit)
 
-func setLink(b steer.Bucket) string {
-	bits := uint32(b.Link.Mark())
-	if b.Lent {
+func setLink(link flow.LinkID, lent bool) string {
+	bits := uint32(link.Mark())
+	if lent {
 		bits |= uint32(flow.LentBit)
 	}
 	return fmt.Sprintf("ct mark set ct mark & %#x | %#x", linkMask, bits)
 }
 
-func linkChain(b steer.Bucket) Chain {
-	name := fmt.Sprintf("link_%d", b.Link)
-	if b.Lent {
+func linkChain(link flow.LinkID, lent bool) Chain {
+	name := fmt.Sprintf("link_%d", link)
+	if lent {
 		name += "_lent"
 	}
-	return Chain{Name: name, Rules: []string{setLink(b)}}
+	return Chain{Name: name, Rules: []string{setLink(link, lent)}}
 }

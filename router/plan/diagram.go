@@ -29,7 +29,6 @@ type diagram struct {
 	names  nameIndex
 	// leaf turns the rules that match into the chain that ends the walk; see verdict.go.
 	leaf   func(rules ruleSet) (Chain, error)
-	rank   map[int]int // rule -> place in canonical order
 	memo   map[string]string
 	chains *chainSet
 }
@@ -160,7 +159,7 @@ func (d *diagram) nameNode(rules ruleSet) (string, error) {
 	}
 	b := branches{fallback: fallback}
 	for _, c := range sortedKeys(matching) {
-		child, err := d.build(byAddr, rules.merge(d.rank, matching[c], without))
+		child, err := d.build(byAddr, merge(matching[c], without))
 		if err != nil {
 			return "", err
 		}
@@ -179,7 +178,7 @@ func (d *diagram) addrNode(rules ruleSet) (string, error) {
 	for n, v6 := range []bool{false, true} {
 		b := branches{fallback: fallback}
 		for _, s := range addrSpans(with, d.what, v6) {
-			child, err := d.build(byService, rules.merge(d.rank, s.rules, without))
+			child, err := d.build(byService, merge(s.rules, without))
 			if err != nil {
 				return "", err
 			}
@@ -196,7 +195,7 @@ func (d *diagram) serviceNode(rules ruleSet) (string, error) {
 	always, _ := with.split(func(i int) bool {
 		return slices.Contains(d.what(i).Services, policy.Service{})
 	})
-	fallback, err := d.build(byDSCP, rules.merge(d.rank, always, without))
+	fallback, err := d.build(byDSCP, merge(always, without))
 	if err != nil {
 		return "", err
 	}
@@ -215,11 +214,11 @@ func (d *diagram) serviceNode(rules ruleSet) (string, error) {
 // portNode decides by port within a protocol; for protocols without ports there is one span over everything.
 func (d *diagram) portNode(rules, without ruleSet, fallback string, spans []portSpan) (string, error) {
 	if len(spans) == 1 && spans[0].first == 0 && spans[0].last == 1<<16-1 {
-		return d.build(byDSCP, rules.merge(d.rank, spans[0].rules, without))
+		return d.build(byDSCP, merge(spans[0].rules, without))
 	}
 	b := branches{fallback: fallback}
 	for _, s := range spans {
-		child, err := d.build(byDSCP, rules.merge(d.rank, s.rules, without))
+		child, err := d.build(byDSCP, merge(s.rules, without))
 		if err != nil {
 			return "", err
 		}
@@ -244,7 +243,7 @@ func (d *diagram) dscpNode(rules ruleSet) (string, error) {
 	}
 	b := branches{fallback: fallback}
 	for _, v := range sortedKeys(matching) {
-		child, err := d.build(atLeaf, rules.merge(d.rank, matching[v], without))
+		child, err := d.build(atLeaf, merge(matching[v], without))
 		if err != nil {
 			return "", err
 		}

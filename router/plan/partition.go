@@ -9,7 +9,8 @@ import (
 	"github.com/trenza-router/trenza/router/policy"
 )
 
-// ruleSet is a list of rule indices in canonical order. It is a value: never changed after it was made.
+// ruleSet is a list of rule indices in canonical order, which is ascending (see policy.Compiled). It is a value: never
+// changed after it was made.
 type ruleSet []int
 
 // key makes a set of rules comparable.
@@ -35,11 +36,11 @@ func (r ruleSet) split(looks func(i int) bool) (with, without ruleSet) {
 	return with, without
 }
 
-// merge joins two disjoint sets and keeps the order in which r has them.
-func (r ruleSet) merge(rank map[int]int, a, b ruleSet) ruleSet {
+// merge joins two disjoint sets.
+func merge(a, b ruleSet) ruleSet {
 	out := make(ruleSet, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
-		if rank[a[0]] < rank[b[0]] {
+		if a[0] < b[0] {
 			out, a = append(out, a[0]), a[1:]
 		} else {
 			out, b = append(out, b[0]), b[1:]

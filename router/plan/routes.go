@@ -17,7 +17,7 @@ const (
 	fallbackRule = 9100
 	// lastMetric is the worst metric: an unreachable route that ends the lookup in a link's table, so that a flow
 	// of a link that lost its gateway never leaves over another link with the wrong address.
-	lastMetric = 1<<32 - 1
+	lastMetric = 1<<31 - 1
 )
 
 // OwnRulePriorities is the range of priorities in which every rule is ours.

@@ -51,13 +51,7 @@ func (v *verdicts) start(s policy.Subject) {
 	}
 	v.filter = start(policy.AspectFilter, filterLeaf)
 	v.qos = start(policy.AspectQoS, qosLeaf)
-	v.steer = start(policy.AspectSteer, func(d policy.Verdict) (Chain, error) {
-		if s.Router {
-			// The router has no Ethernet address of its own to hash: each of its flows stands alone.
-			d.Steer.Sticky = policy.StickyFlow
-		}
-		return v.steerLeaf(d)
-	})
+	v.steer = start(policy.AspectSteer, v.steerLeaf)
 }
 
 // profile returns the chain that judges the flows of all devices to which exactly these rules apply.

@@ -1,0 +1,164 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/plan"
+)
+
+// Machine is the part of the machine that apply changes.
+type Machine interface {
+	hal.Firewall
+	hal.Routing
+	hal.Sysctls
+}
+
+// Applier commits plans. The zero value is not usable; see New.
+type Applier struct {
+	machine Machine
+	log     *slog.Logger
+
+	mu sync.Mutex
+	// standing is the ruleset that this process committed last, nil when what stands is not known for sure;
+	// print is the table's fingerprint right after.
+	standing *plan.Ruleset
+	print    string
+	// sysctls holds the values found before the first change, for Cleanup by the same process.
+	sysctls map[string]string
+}
+
+// New returns an Applier that knows nothing yet of what stands: its first Apply writes the whole table anew, keeping
+// learned names and touching no connection.
+func New(m Machine, log *slog.Logger) *Applier {
+	return &Applier{machine: m, log: log, sysctls: map[string]string{}}
+}
+
+// Report says what an Apply did.
+type Report struct {
+	Changed  []string      // one plain line each
+	Ruleset  bool          // the nft table was changed
+	Duration time.Duration // of the whole call
+}
+
+// Apply makes the kernel equal to s. On error nothing has changed, unless errors.Is(err, ErrHalfway), which also says
+// what is left to do by hand.
+func (a *Applier) Apply(ctx context.Context, s plan.State) (Report, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	started := time.Now()
+	var r Report
+	err := a.apply(ctx, s, &r)
+	r.Duration = time.Since(started)
+	return r, err
+}
+
+// ErrHalfway: the kernel refused a part and then also refused to take back what had been added before.
+var ErrHalfway = errors.New("the kernel's state is half applied")
+
+// step is one reversible change outside of nftables.
+type step struct {
+	text     string
+	do, undo func() error
+}
+
+func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
+	diff, err := a.difference(ctx, s)
+	if err != nil {
+		return err
+	}
+	var done []step
+	rollback := func(cause error) error {
+		for _, st := range slices.Backward(done) {
+			if err := st.undo(); err != nil {
+				return fmt.Errorf("%w: %w; taking back %q: %w", ErrHalfway, cause, st.text, err)
+			}
+		}
+		return cause
+	}
+	run := func(steps []step) error {
+		for _, st := range steps {
+			if err := st.do(); err != nil {
+				return rollback(fmt.Errorf("applying %s: %w", st.text, err))
+			}
+			done = append(done, st)
+			r.Changed = append(r.Changed, st.text)
+		}
+		return nil
+	}
+	if err := run(diff.additions); err != nil {
+		return err
+	}
+	text, err := a.transaction(ctx, s.Ruleset)
+	if err != nil {
+		return rollback(err)
+	}
+	if text != "" {
+		if err := a.machine.Load(ctx, text); err != nil {
+			return rollback(fmt.Errorf("applying the ruleset: %w", err))
+		}
+		a.standing = &s.Ruleset
+		r.Ruleset = true
+		r.Changed = append(r.Changed, "table inet "+plan.Table)
+		if a.print, err = a.machine.Fingerprint(ctx); err != nil {
+			// The rules stand; only the memory of how they look is missing. Write them anew next time.
+			a.standing = nil
+			a.log.Warn("cannot read back the ruleset", "error", err)
+		}
+	}
+	// What goes away goes last: until here every packet found a rule and a route. A failure leaves a harmless leftover.
+	for _, st := range diff.removals {
+		if err := st.do(); err != nil && !errors.Is(err, hal.ErrNotFound) {
+			return fmt.Errorf("applied, but %s is left over: %w", st.text, err)
+		}
+		r.Changed = append(r.Changed, st.text)
+	}
+	return nil
+}
+
+// transaction is the nft text from what stands to what is wanted; "" when they are equal.
+func (a *Applier) transaction(ctx context.Context, want plan.Ruleset) (string, error) {
+	if a.standing != nil {
+		print, err := a.machine.Fingerprint(ctx)
+		if err != nil {
+			return "", fmt.Errorf("reading the ruleset that stands: %w", err)
+		}
+		if print == a.print {
+			return want.Update(*a.standing), nil
+		}
+		a.log.Warn("another program changed table inet " + plan.Table + "; writing it anew")
+	}
+	objects, err := a.machine.Objects(ctx)
+	if err != nil {
+		return "", fmt.Errorf("reading the ruleset that stands: %w", err)
+	}
+	return want.Replace(plan.Standing{Chains: objects.Chains, Sets: objects.Sets, Maps: objects.Maps}), nil
+}
+
+// Verify tells whether what stands still equals s, as a list of plain lines of what differs.
+func (a *Applier) Verify(ctx context.Context, s plan.State) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	diff, err := a.difference(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, st := range append(diff.additions, diff.removals...) {
+		out = append(out, st.text)
+	}
+	print, err := a.machine.Fingerprint(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ruleset that stands: %w", err)
+	}
+	if a.standing == nil || print != a.print {
+		out = append(out, "table inet "+plan.Table)
+	}
+	return out, nil
+}

@@ -1,0 +1,230 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/link"
+)
+
+// Load reads and checks a configuration file.
+func Load(path string) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the configuration: %w; start with the commented example of docs/CONFIG.md", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads a configuration; name is the file's name for messages.
+func Parse(name string, data []byte) (Config, error) {
+	c := Default()
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, located(name, err)
+	}
+	c.number()
+	if err := c.Check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Default is the configuration that an empty file means, before links and LAN are named.
+func Default() Config {
+	return Config{
+		Platform: Static,
+		State:    "/var/lib/trenza",
+		Run:      "/run/trenza",
+		Resolver: Resolver{Listen: []string{":53"}},
+		Leases:   []string{"/var/lib/misc/dnsmasq.leases"},
+		Web:      Web{Listen: "127.0.0.1:8080"},
+		Nft:      "nft",
+		LogLevel: "info",
+	}
+}
+
+// located puts file, line and column before the reader's message.
+func located(name string, err error) error {
+	var y yaml.Error
+	if errors.As(err, &y) && y.GetToken() != nil {
+		at := y.GetToken().Position
+		return fmt.Errorf("%s:%d:%d: %s", name, at.Line, at.Column, y.GetMessage())
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// number gives links without a number their place in the list, as far as it is free.
+func (c *Config) number() {
+	taken := map[flow.LinkID]bool{}
+	for _, l := range c.Links {
+		taken[l.ID] = true
+	}
+	for i := range c.Links {
+		l := &c.Links[i]
+		if l.ID == 0 {
+			id := flow.LinkID(i + 1)
+			for taken[id] && id <= flow.MaxLink {
+				id++
+			}
+			l.ID, taken[id] = id, true
+		}
+		if l.Weight == 0 {
+			l.Weight = 1
+		}
+		if l.IPv4.Mode == "" {
+			l.IPv4.Mode = Auto
+		}
+		if l.IPv6.Mode == "" {
+			l.IPv6.Mode = Auto
+		}
+		if l.Quota.Limit > 0 && l.Quota.ResetDay == 0 {
+			l.Quota.ResetDay = 1
+		}
+	}
+}
+
+// Check tells the first thing that cannot work and what would.
+func (c Config) Check() error {
+	if c.Platform != Static {
+		return fmt.Errorf("platform %q: use static", c.Platform)
+	}
+	if len(c.LAN) == 0 {
+		return errors.New("lan: name the interface of the household's network, as in \"lan: [{device: eth0}]\"")
+	}
+	if len(c.Links) == 0 {
+		return errors.New("links: name at least one, as in \"links: [{name: fiber, device: eth1}]\"")
+	}
+	if len(c.Links) > int(flow.MaxLink) {
+		return fmt.Errorf("links: %d are too many, at most %d", len(c.Links), flow.MaxLink)
+	}
+	used := map[string]string{}
+	for _, l := range c.LAN {
+		if err := checkDevice(l.Device, "lan", used); err != nil {
+			return err
+		}
+	}
+	names, ids := map[string]bool{}, map[flow.LinkID]string{}
+	for _, l := range c.Links {
+		if !validName(l.Name) {
+			return fmt.Errorf("link %q: a name has 1 to 32 letters, digits, '-' or '_'", l.Name)
+		}
+		if names[l.Name] {
+			return fmt.Errorf("link %q is there twice", l.Name)
+		}
+		if l.ID > flow.MaxLink {
+			return fmt.Errorf("link %s: id %d: use 1 to %d", l.Name, l.ID, flow.MaxLink)
+		}
+		if other, ok := ids[l.ID]; ok {
+			return fmt.Errorf("links %s and %s have the same id %d", other, l.Name, l.ID)
+		}
+		names[l.Name], ids[l.ID] = true, l.Name
+		if err := checkDevice(l.Device, "link "+l.Name, used); err != nil {
+			return err
+		}
+		if err := l.check(); err != nil {
+			return fmt.Errorf("link %s: %w", l.Name, err)
+		}
+	}
+	for _, a := range c.Resolver.Listen {
+		if _, err := ParseListen(a); err != nil {
+			return fmt.Errorf("resolver: listen %q: %w", a, err)
+		}
+	}
+	for _, f := range c.Forwards {
+		p, err := flow.ParseProto(f.Proto)
+		if err != nil || p != flow.ProtoTCP && p != flow.ProtoUDP {
+			return fmt.Errorf("forward %q: proto %q: use tcp or udp", f.Name, f.Proto)
+		}
+		if f.Port == 0 || !f.To.IsValid() || f.To.Port() == 0 {
+			return fmt.Errorf("forward %q: needs a port and a target, as in \"port: 8443, to: 192.168.1.20:443\"", f.Name)
+		}
+	}
+	if c.TimeZone != "" {
+		if _, err := time.LoadLocation(c.TimeZone); err != nil {
+			return fmt.Errorf("time_zone %q is not known: use a name like Europe/Madrid", c.TimeZone)
+		}
+	}
+	return nil
+}
+
+func (l Link) check() error {
+	if l.IPv6.Mode == DHCP {
+		return errors.New("ipv6: dhcp is not supported: use auto, off or {gateway: ADDRESS}")
+	}
+	if l.IPv4.Mode == Off && l.IPv6.Mode == Off {
+		return errors.New("ipv4 and ipv6 are both off: nothing could use this link")
+	}
+	if g := l.IPv4.Gateway; g.IsValid() && !g.Is4() {
+		return fmt.Errorf("ipv4: gateway %s is not an IPv4 address", g)
+	}
+	if g := l.IPv6.Gateway; g.IsValid() && !g.Is6() {
+		return fmt.Errorf("ipv6: gateway %s is not an IPv6 address", g)
+	}
+	if l.Weight < 1 || l.Weight > 1000 {
+		return fmt.Errorf("weight %d: use 1 to 1000", l.Weight)
+	}
+	if l.Quota.ResetDay < 0 || l.Quota.ResetDay > 31 {
+		return fmt.Errorf("quota: reset_day %d: use 1 to 31", l.Quota.ResetDay)
+	}
+	if d := time.Duration(l.Probes.Interval); d != 0 && (d < 200*time.Millisecond || d > time.Hour) {
+		return fmt.Errorf("probes: interval %v: use 200ms to 1h", d)
+	}
+	for _, t := range l.Probes.Targets {
+		if _, err := link.ParseTarget(t); err != nil {
+			return fmt.Errorf("probes: %w", err)
+		}
+	}
+	return nil
+}
+
+func checkDevice(device, of string, used map[string]string) error {
+	// IFNAMSIZ is 16 with the final zero; '/' and white space are refused by the kernel.
+	if device == "" || len(device) > 15 || strings.ContainsAny(device, "/ \t\n\"") {
+		return fmt.Errorf("%s: device %q is not an interface name", of, device)
+	}
+	if other, ok := used[device]; ok {
+		return fmt.Errorf("%s: device %s is already used by %s", of, device, other)
+	}
+	used[device] = of
+	return nil
+}
+
+func validName(s string) bool {
+	if s == "" || len(s) > 32 {
+		return false
+	}
+	return strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}) < 0
+}
+
+// ParseListen reads "ADDRESS:PORT" or ":PORT" (every address).
+func ParseListen(s string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("write it as ADDRESS:PORT or :PORT")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return netip.AddrPort{}, fmt.Errorf("port %q: use 1 to 65535", port)
+	}
+	if host == "" {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(n)), nil
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("address %q: use an IP address", host)
+	}
+	return netip.AddrPortFrom(a, uint16(n)), nil
+}
