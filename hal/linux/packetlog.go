@@ -1,0 +1,189 @@
+package linux
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/flow"
+)
+
+const (
+	// copyRange is how much of a packet comes up. A packet may be several that the network card joined: the first
+	// flight of TLS with post-quantum keys is two segments.
+	copyRange = 4096
+	// packetBuffer holds about a thousand copies. A copy that finds no room is dropped by the kernel, and that is all:
+	// copies teach names early, and the next packet or connection teaches the same.
+	packetBuffer = 8 << 20
+	// deviceNamesFor is how long a device's name is believed before it is asked for again: a rename shows late.
+	deviceNamesFor = 5 * time.Second
+	deviceNamesMax = 1024
+
+	// linux/netfilter/nfnetlink_log.h
+	nflogPacket = unix.NFNL_SUBSYS_ULOG<<8 | 0 // NFULNL_MSG_PACKET
+	nflogConfig = unix.NFNL_SUBSYS_ULOG<<8 | 1 // NFULNL_MSG_CONFIG
+
+	nfulaConfigCommand   = 1 // NFULA_CFG_CMD
+	nfulaConfigMode      = 2 // NFULA_CFG_MODE
+	nfulaConfigThreshold = 5 // NFULA_CFG_QTHRESH
+	nflogBind            = 1 // NFULNL_CFG_CMD_BIND
+	nflogCopyPacket      = 2 // NFULNL_COPY_PACKET
+
+	nfulaMark      = 2
+	nfulaTimestamp = 3
+	nfulaInDevice  = 4
+	nfulaOutDevice = 5
+	nfulaHardware  = 8
+	nfulaPayload   = 9
+	nfulaPrefix    = 10
+)
+
+// WatchPackets implements hal.PacketCopies. One process at a time can listen to a group (hal.ErrExists). Copies come up
+// one by one and at once, and are dropped when f does not keep up.
+func (m *Machine) WatchPackets(ctx context.Context, group uint16, f func(hal.PacketCopy)) error {
+	return m.keepListening(ctx, fmt.Sprintf("packets of group %d", group), func(opened func()) error {
+		s, err := openPacketLog(ctx, group)
+		if err != nil {
+			return fmt.Errorf("listen to packet copies of group %d: %w", group, err)
+		}
+		defer s.close()
+		opened()
+		return readPacketLog(ctx, s, f)
+	})
+}
+
+func openPacketLog(ctx context.Context, group uint16) (*kernelSocket, error) {
+	s, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{buffer: packetBuffer, lossless: true})
+	if err != nil {
+		return nil, err
+	}
+	configure := func(doing string, kind uint16, data []byte) error {
+		request := appendAttribute(netfilterRequest(unix.AF_UNSPEC, nfnetlinkVersion, group), kind, data)
+		err := s.ask(ctx, nflogConfig, unix.NLM_F_ACK, request, func(message) {})
+		if errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("%s: another program listens to this group: %w (%w)", doing, hal.ErrExists, err)
+		}
+		return kernelError(err, "%s", doing)
+	}
+	// struct nfulnl_msg_config_mode: range, mode, padding. The threshold of one packet makes the kernel send each
+	// at once instead of collecting for up to a second.
+	mode := append(binary.BigEndian.AppendUint32(nil, copyRange), nflogCopyPacket, 0)
+	err = errors.Join(
+		configure("bind the group", nfulaConfigCommand, []byte{nflogBind}),
+		configure("set the copy range", nfulaConfigMode, mode),
+		configure("set the queue threshold", nfulaConfigThreshold, binary.BigEndian.AppendUint32(nil, 1)),
+	)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func readPacketLog(ctx context.Context, s *kernelSocket, f func(hal.PacketCopy)) error {
+	names, err := openNameCache()
+	if err != nil {
+		return err
+	}
+	defer names.close()
+	return s.listen(ctx, func(a message) {
+		if a.kind != nflogPacket {
+			return
+		}
+		now := time.Now()
+		c, in, out, ok := decodePacketCopy(a.payload)
+		if !ok {
+			return
+		}
+		if c.Arrived.IsZero() {
+			c.Arrived = now
+		}
+		c.InDev, c.OutDev = names.of(in, now), names.of(out, now)
+		f(c)
+	}, func() {})
+}
+
+// decodePacketCopy reads the payload of an NFULNL_MSG_PACKET, without the names of the devices in and out; 0 is
+// none. The packet points into b. It never panics; false means that there is no IP packet in it.
+func decodePacketCopy(b []byte) (c hal.PacketCopy, in, out int, ok bool) {
+	if len(b) < sizeofGenMsg {
+		return c, 0, 0, false
+	}
+	for kind, data := range attributes(b[sizeofGenMsg:]) {
+		switch kind {
+		case nfulaMark:
+			c.Mark = flow.Mark(net32(data))
+		case nfulaTimestamp: // struct nfulnl_msg_packet_timestamp: seconds, microseconds
+			if len(data) >= 16 {
+				c.Arrived = time.Unix(int64(net64(data)), int64(net64(data[8:]))*1000)
+			}
+		case nfulaInDevice:
+			in = int(int32(net32(data)))
+		case nfulaOutDevice:
+			out = int(int32(net32(data)))
+		case nfulaHardware: // struct nfulnl_msg_packet_hw: length, padding, eight bytes
+			if len(data) >= 4+len(c.SrcMAC) && net16(data) == uint16(len(c.SrcMAC)) {
+				c.SrcMAC = flow.MAC(data[4 : 4+len(c.SrcMAC)])
+			}
+		case nfulaPayload:
+			c.Packet = data
+		case nfulaPrefix:
+			c.Prefix = text(data)
+		}
+	}
+	if len(c.Packet) == 0 {
+		return c, in, out, false
+	}
+	version := c.Packet[0] >> 4
+	return c, in, out, version == 4 && len(c.Packet) >= 20 || version == 6 && len(c.Packet) >= 40
+}
+
+// nameCache finds devices' names by their numbers, and remembers them for a while. One goroutine uses it.
+type nameCache struct {
+	fd    int
+	known map[int]deviceName
+}
+
+type deviceName struct {
+	name  string
+	until time.Time
+}
+
+func openNameCache() (*nameCache, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, kernelError(err, "open a socket to ask for device names")
+	}
+	return &nameCache{fd: fd, known: map[int]deviceName{}}, nil
+}
+
+func (d *nameCache) close() { unix.Close(d.fd) }
+
+// of is the name of the device of that number; "" when there is none, or the number is 0.
+func (d *nameCache) of(index int, now time.Time) string {
+	if index <= 0 {
+		return ""
+	}
+	if n, ok := d.known[index]; ok && now.Before(n.until) {
+		return n.name
+	}
+	if len(d.known) >= deviceNamesMax { // devices that come and go for months: start over
+		clear(d.known)
+	}
+	r, err := unix.NewIfreq("")
+	if err != nil {
+		return ""
+	}
+	r.SetUint32(uint32(index))
+	var name string
+	if unix.IoctlIfreq(d.fd, unix.SIOCGIFNAME, r) == nil {
+		name = r.Name()
+	}
+	d.known[index] = deviceName{name: name, until: now.Add(deviceNamesFor)}
+	return name
+}

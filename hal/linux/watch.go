@@ -1,0 +1,154 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/trenza-router/trenza/hal"
+)
+
+// withoutCounters is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h.
+const withoutCounters = 1 << 3
+
+// Interfaces implements hal.Interfaces: every device of the namespace, in the order of their numbers.
+func (m *Machine) Interfaces(ctx context.Context) ([]hal.Interface, error) {
+	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	v := newDeviceView()
+	if err := v.read(ctx, s); err != nil {
+		return nil, err
+	}
+	return v.list(), nil
+}
+
+// Neighbours implements hal.Interfaces: the entries of both families, without multicast and broadcast.
+func (m *Machine) Neighbours(ctx context.Context) ([]hal.Neighbour, error) {
+	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	v := newDeviceView()
+	if err := v.read(ctx, s); err != nil {
+		return nil, err
+	}
+	var out []hal.Neighbour
+	err = dumpWhole(func() error {
+		out = nil
+		return s.ask(ctx, unix.RTM_GETNEIGH, unix.NLM_F_DUMP, make([]byte, unix.SizeofNdMsg), func(a message) {
+			if index, n, ok := decodeNeighbour(a.payload); ok && a.kind == unix.RTM_NEWNEIGH {
+				if n.Interface = v.name(index); n.Interface != "" {
+					out = append(out, n)
+				}
+			}
+		})
+	})
+	return out, kernelError(err, "list the neighbours")
+}
+
+// dumpWhole repeats a dump that was disturbed by changes; after some tries it takes what there is.
+func dumpWhole(dump func() error) error {
+	for range 5 {
+		if err := dump(); !errors.Is(err, errChangedMeanwhile) {
+			return err
+		}
+	}
+	return nil
+}
+
+// deviceView is what is known of the namespace's devices, kept up to date by messages of the kernel.
+type deviceView struct {
+	devices map[int]hal.Interface // by index
+}
+
+func newDeviceView() *deviceView { return &deviceView{devices: map[int]hal.Interface{}} }
+
+// name of a device; "" when there is none of that number.
+func (v *deviceView) name(index int) string { return v.devices[index].Name }
+
+// list copies out all devices in the order of their numbers.
+func (v *deviceView) list() []hal.Interface {
+	out := make([]hal.Interface, 0, len(v.devices))
+	for _, index := range slices.Sorted(maps.Keys(v.devices)) {
+		out = append(out, v.get(index))
+	}
+	return out
+}
+
+// get copies out one device, so that its addresses do not change under the receiver.
+func (v *deviceView) get(index int) hal.Interface {
+	i := v.devices[index]
+	i.Addrs = slices.Clone(i.Addrs)
+	return i
+}
+
+// read replaces everything that is known by what the kernel lists.
+func (v *deviceView) read(ctx context.Context, s *kernelSocket) error {
+	err := dumpWhole(func() error {
+		clear(v.devices)
+		if err := v.readLinks(ctx, s, func(i hal.Interface) { v.devices[i.Index] = i }); err != nil {
+			return err
+		}
+		return s.ask(ctx, unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg), func(a message) {
+			if a.kind == unix.RTM_NEWADDR {
+				v.applyAddress(a)
+			}
+		})
+	})
+	return kernelError(err, "list the network interfaces")
+}
+
+// readLinks dumps the devices without their counters, which cost more than all the rest.
+func (v *deviceView) readLinks(ctx context.Context, s *kernelSocket, f func(hal.Interface)) error {
+	request := appendUint32(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_EXT_MASK, withoutCounters)
+	return s.ask(ctx, unix.RTM_GETLINK, unix.NLM_F_DUMP, request, func(a message) {
+		if i, ok := decodeLink(a.payload); ok && a.kind == unix.RTM_NEWLINK {
+			f(i)
+		}
+	})
+}
+
+// applyLink takes in the state of a device and tells whether it is news. The addresses stay.
+func (v *deviceView) applyLink(i hal.Interface) (before hal.Interface, changed bool) {
+	before, known := v.devices[i.Index]
+	i.Addrs = before.Addrs
+	v.devices[i.Index] = i
+	return before, !known || i.Name != before.Name || i.MAC != before.MAC || i.Kind != before.Kind ||
+		i.Up != before.Up || i.Carrier != before.Carrier || i.MTU != before.MTU
+}
+
+// applyAddress takes in an RTM_NEWADDR or RTM_DELADDR and tells whether it changed the addresses of a known device.
+func (v *deviceView) applyAddress(a message) (index int, changed bool) {
+	index, p, usable, ok := decodeAddress(a.payload)
+	i, known := v.devices[index]
+	if !ok || !known {
+		return index, false
+	}
+	at, there := slices.BinarySearchFunc(i.Addrs, p, comparePrefixes)
+	switch want := usable && a.kind == unix.RTM_NEWADDR; {
+	case want == there:
+		return index, false
+	case want:
+		i.Addrs = slices.Insert(i.Addrs, at, p)
+	default:
+		i.Addrs = slices.Delete(i.Addrs, at, at+1)
+	}
+	v.devices[index] = i
+	return index, true
+}
+
+// comparePrefixes orders addresses: IPv4 first, then by number, then by the size of the network.
+func comparePrefixes(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
