@@ -20,9 +20,9 @@ type Options struct {
 type Machine struct {
 	log *slog.Logger
 
-	firewall // nft, sets, counters: firewall*.go, elements*.go
-	routing  // rules and routes: routing*.go
-	sysctls  // sysctl*.go
+	*firewall // nft, sets, counters: firewall*.go, elements*.go
+	routing   // rules and routes: routing*.go
+	sysctls   // sysctl*.go
 }
 
 // New makes a Machine. It opens nothing: sockets are opened by the calls that need them, so that a Machine made by
@@ -42,7 +42,7 @@ func New(o Options) (*Machine, error) {
 	}
 	return &Machine{
 		log:      o.Log,
-		firewall: firewall{nft: o.Nft, log: o.Log},
+		firewall: &firewall{nft: o.Nft, log: o.Log},
 		sysctls:  sysctls{root: filepath.Join(o.Proc, "sys")},
 	}, nil
 }
