@@ -25,7 +25,7 @@ func rows(t *testing.T, s *Store, r Resolution) (n int) {
 
 func TestPruneByAge(t *testing.T) {
 	s, _, _ := newStore(t, func(o *Options) { o.Interval = time.Minute })
-	for _, age := range []time.Duration{0, 23 * time.Hour, 30 * time.Hour, 40 * 24 * time.Hour, 800 * 24 * time.Hour, -48 * time.Hour} {
+	for _, age := range []time.Duration{0, 20 * time.Hour, 30 * time.Hour, 40 * 24 * time.Hour, 800 * 24 * time.Hour, -48 * time.Hour} {
 		s.AddUsage([]Usage{{At: noon.Add(-age), Device: fmt.Sprint(age), Traffic: Traffic{Up: 1}}})
 	}
 	run(t, s, noon, 30*time.Minute)
