@@ -44,7 +44,7 @@ type TrackerStats struct {
 type tracked struct {
 	reader  *reader // nil: answered, or given up
 	seen    time.Time
-	packets int
+	packets [2]int // with payload, by Direction
 	start   uint32 // TCP: the client's first sequence number, when its SYN was seen
 	syn     bool
 }
@@ -120,7 +120,7 @@ func (t *Tracker) Observe(packet []byte, dir Direction, now time.Time) (f Findin
 		e.reader.feed(dir, p.Payload)
 	}
 	if len(p.Payload) > 0 {
-		e.packets++
+		e.packets[dir]++
 	}
 	return t.judge(key, e)
 }
@@ -134,8 +134,8 @@ func (t *Tracker) judge(key flow.Key, e *tracked) (f Finding, ok bool) {
 		f = Finding{Key: key, Source: result.Source, Host: string(result.Host()), ALPN: result.ALPN, ECH: result.ECH}
 		t.release(key.Proto, e)
 		return f, true
-	case verdict == NotMine && (key.Proto != flow.ProtoTCP || e.reader.certain() || e.packets >= uncertainPackets),
-		e.packets >= t.limits.Packets:
+	case verdict == NotMine && (key.Proto != flow.ProtoTCP || e.reader.certain() || e.packets[FromClient] >= uncertainPackets),
+		e.packets[FromClient]+e.packets[FromServer] >= t.limits.Packets:
 		t.stats.Unknown++
 		t.release(key.Proto, e)
 	}
