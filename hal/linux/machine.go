@@ -23,6 +23,8 @@ type Machine struct {
 	*firewall // nft, sets, counters: firewall*.go, elements*.go
 	routing   // rules and routes: routing*.go
 	sysctls   // sysctl*.go
+
+	arrivals arrivals // what pings share: sockets_ping.go
 }
 
 // New makes a Machine. It opens nothing: sockets are opened by the calls that need them, so that a Machine made by

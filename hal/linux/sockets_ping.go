@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/mdlayher/socket"
@@ -28,6 +30,25 @@ const (
 	answerSize = 60 + 8
 )
 
+// arrivals keeps the kernel's clock for arriving packets switched on. It runs while some socket wants it, but starts late:
+// without this, a lone ping would get the time when its answer was read. The zero value is ready; on may be
+// called by many.
+type arrivals struct {
+	once   sync.Once
+	socket *os.File // closed by the runtime when the Machine is gone
+}
+
+func (a *arrivals) on() {
+	a.once.Do(func() {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return // the times are a little worse, and nothing else
+		}
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		a.socket = os.NewFile(uintptr(fd), "arrivals")
+	})
+}
+
 // echo names one question and its answer.
 type echo struct{ id, sequence uint16 }
 
@@ -43,6 +64,7 @@ func (m *Machine) Ping(ctx context.Context, via hal.Via, to netip.Addr) (rtt tim
 	if !to.IsValid() || to.IsUnspecified() {
 		return 0, fmt.Errorf("%s: that is no address", doing)
 	}
+	m.arrivals.on()
 	s, err := openEcho(ctx, via, to)
 	if err != nil {
 		return 0, socketError(doing, err)
@@ -220,7 +242,7 @@ func decodeEcho(b []byte, v6 bool) (e echo, ok bool) {
 
 // arrival reads the kernel's time out of the control messages; zero if it is not there.
 func arrival(control []byte) time.Time {
-	for len(control) > 0 {
+	for len(control) >= unix.CmsgLen(0) {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(control)
 		if err != nil {
 			return time.Time{}
