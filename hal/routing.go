@@ -176,9 +176,10 @@ type Routing interface {
 	// Rules lists the rules that a Rule can express, IPv4 first, in the order in which the kernel tries them. Rules of
 	// others that look at more (addresses, devices, ports) are left out.
 	Rules(ctx context.Context) ([]Rule, error)
-	// AddRule adds a rule; ErrExists when there is one that differs at most in SuppressPrefix.
+	// AddRule adds a rule; ErrExists when it is there.
 	AddRule(ctx context.Context, r Rule) error
-	// DeleteRule deletes the rule that equals r; ErrNotFound when there is none.
+	// DeleteRule deletes the rule that equals r; ErrNotFound when there is none. It never deletes another: ErrRefused
+	// when the kernel cannot tell r from a rule of the same priority that stands before it.
 	DeleteRule(ctx context.Context, r Rule) error
 	// Routes lists a table's unicast and unreachable routes, IPv4 first, ordered by CompareRoutes; a table that does
 	// not exist is empty. A route over several next hops is listed once for each.

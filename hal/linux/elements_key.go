@@ -16,6 +16,25 @@ import (
 
 const registerSize = 4
 
+// encodeElements gives one element for each key; of several with one key, the last.
+func encodeElements(s *nftables.Set, elems []hal.Element) ([]nftables.SetElement, error) {
+	raw := make([]nftables.SetElement, 0, len(elems))
+	place := make(map[string]int, len(elems))
+	for _, e := range elems {
+		r, err := encodeElement(s, e)
+		if err != nil {
+			return nil, err
+		}
+		if i, ok := place[string(r.Key)]; ok {
+			raw[i] = r
+			continue
+		}
+		place[string(r.Key)] = len(raw)
+		raw = append(raw, r)
+	}
+	return raw, nil
+}
+
 func encodeElement(s *nftables.Set, e hal.Element) (nftables.SetElement, error) {
 	key, err := encodeKey(s, e.Key)
 	if err != nil {

@@ -19,14 +19,15 @@ import (
 // table is the only nftables table that is ours; its family is inet.
 const table = "trenza"
 
-// firewall loads rulesets through nft and reads and edits the table over netlink. Its one piece of state is what it
-// learned about the kernel; it is safe for concurrent use without a lock.
+// firewall loads rulesets through nft and reads and edits the table over netlink. Its state is what it
+// learned about the kernel and a socket, opened in the network namespace of the first call that changes elements.
 type firewall struct {
 	nft string
 	log *slog.Logger
 
 	// noDestroy: the kernel lacks "delete if it is there" (before Linux 6.3); see elements.go.
 	noDestroy atomic.Bool
+	editor    editor
 }
 
 // Load commits a ruleset in one transaction.

@@ -14,8 +14,8 @@ type Options struct {
 	Log  *slog.Logger // nil means that nothing is logged
 }
 
-// Machine is this computer, as one network namespace of Linux shows it: the namespace of the thread that calls
-// its methods. It implements hal.Machine. Each part keeps the state of its own files and locks it itself;
+// Machine is this computer, as the network namespace of the process shows it; a process that moves single threads between
+// namespaces cannot use one. It implements hal.Machine. Each part keeps the state of its own files and locks it itself;
 // a Machine has no lock of its own.
 type Machine struct {
 	log *slog.Logger

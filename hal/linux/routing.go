@@ -50,8 +50,7 @@ func (routing) Rules(ctx context.Context) ([]hal.Rule, error) {
 	return rules, nil
 }
 
-// AddRule adds a rule, marked as ours by protocol hal.RouteProtocol. The kernel tells two rules apart by all but
-// the suppressed prefix length; a rule that is equal in the rest is hal.ErrExists.
+// AddRule adds a rule, marked as ours by protocol hal.RouteProtocol; one that is there already is hal.ErrExists.
 func (routing) AddRule(ctx context.Context, r hal.Rule) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -88,8 +87,8 @@ func (routing) DeleteRule(ctx context.Context, r hal.Rule) error {
 		return fmt.Errorf("delete %s rule %q: %w", r.Family, r, hal.ErrNotFound)
 	}
 	if j := slices.IndexFunc(all, func(k kernelRule) bool { return takenFor(k, all[i]) }); j != i {
-		return fmt.Errorf("delete %s rule %q: the kernel would delete the rule before it (%q, of another program) instead; "+
-			"delete that one by hand with `ip rule`: %w", r.Family, r, all[j].Rule, hal.ErrRefused)
+		return fmt.Errorf("delete %s rule %q: the kernel would take the rule %q before it for it; "+
+			"delete that one first: %w", r.Family, r, all[j].Rule, hal.ErrRefused)
 	}
 	return executeRoute(c, unix.RTM_DELRULE, 0, writeRule(r, all[i].protocol), "delete %s rule %q", r.Family, r)
 }
