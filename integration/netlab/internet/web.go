@@ -21,9 +21,6 @@ import (
 	"github.com/trenza-router/trenza/integration/netlab/internet/wire"
 )
 
-// SourceHeader is the response header with the source address:port that the server saw, on every answer.
-const SourceHeader = "X-Lab-Source"
-
 // web is the site behind every name: the same over HTTP/1.1, HTTP/2 and HTTP/3.
 //
 //	GET  any path            a wire.Answer in JSON
@@ -73,7 +70,7 @@ func (s web) see(w http.ResponseWriter, r *http.Request) wire.Seen {
 		seen.SNI, seen.ALPN, seen.TLS = r.TLS.ServerName, r.TLS.NegotiatedProtocol, tls.VersionName(r.TLS.Version)
 	}
 	seen = s.rec.Add(seen)
-	w.Header().Set(SourceHeader, seen.Remote.String())
+	w.Header().Set(wire.SourceHeader, seen.Remote.String())
 	w.Header().Set("Cache-Control", "no-store")
 	if r.TLS != nil && r.ProtoMajor < 3 {
 		w.Header().Set("Alt-Svc", fmt.Sprintf(`h3=":%d"; ma=86400`, seen.Local.Port()))

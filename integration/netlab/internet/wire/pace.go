@@ -53,6 +53,12 @@ func NewStallWatch(start time.Time) StallWatch {
 	return StallWatch{start: start, last: start, At: start}
 }
 
+// Start is when the watch began.
+func (s *StallWatch) Start() time.Time { return s.start }
+
+// Last is the time of the last mark, or of the start.
+func (s *StallWatch) Last() time.Time { return s.last }
+
 // Mark says that something arrived, and returns the gap that ended with it.
 func (s *StallWatch) Mark(now time.Time) time.Duration {
 	gap := now.Sub(s.last)

@@ -69,5 +69,8 @@ type Answer struct {
 	Outcome *Outcome `json:"outcome,omitempty"`
 }
 
+// SourceHeader is the HTTP response header with the source address:port that the server saw, on every answer.
+const SourceHeader = "X-Lab-Source"
+
 // SeenHeader is the HTTP response header with a Seen in JSON when the body is a stream.
 const SeenHeader = "X-Lab-Seen"
