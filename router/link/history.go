@@ -1,0 +1,179 @@
+package link
+
+import (
+	"slices"
+	"time"
+)
+
+// Sample is the result of one probe.
+type Sample struct {
+	At     time.Time // when it was sent
+	Target Target
+	RTT    time.Duration // 0 when lost or when a login page answered
+	Lost   bool
+
+	jitter time.Duration // difference to the target's answer before
+	excess time.Duration // over the target's usual delay
+}
+
+// Minute is the sum of the samples of one minute. Delays are 0 when no probe was answered.
+type Minute struct {
+	Start      time.Time
+	Sent, Lost int
+	Min, Max   time.Duration
+	Mean       time.Duration
+	Jitter     time.Duration // mean difference between one answer of a target and its next
+}
+
+// Stats are the figures of the last 60 probes.
+type Stats struct {
+	RTT, Jitter time.Duration // means; 0 when nothing was answered
+	Loss        float64       // 0 to 1
+}
+
+const (
+	maxSamples  = 1200 // five minutes and more, even while all targets are asked every second
+	keepSamples = 5 * time.Minute
+	maxMinutes  = 24 * 60
+	statsWindow = 60
+	lossSample  = 20 // fewer probes say nothing about loss
+	delaySample = 10
+)
+
+// History keeps what probes found: each for five minutes, sums by the minute for a day. Its size is bounded.
+type History struct {
+	samples []Sample
+	minutes []Minute // the last one is growing
+}
+
+func (h *History) add(s Sample) {
+	if len(h.samples) >= maxSamples {
+		h.samples = slices.Delete(h.samples, 0, maxSamples/4)
+	}
+	h.samples = append(h.samples, s)
+	start := s.At.Truncate(time.Minute)
+	last := len(h.minutes) - 1
+	// A probe that timed out is entered a little after those sent later: it may belong to the minute before.
+	for last > 0 && h.minutes[last].Start.After(start) && h.minutes[last-1].Start.Equal(start) {
+		last--
+	}
+	if last < 0 || h.minutes[last].Start.Before(start) {
+		if len(h.minutes) >= maxMinutes {
+			h.minutes = slices.Delete(h.minutes, 0, 60)
+		}
+		h.minutes = append(h.minutes, Minute{Start: start})
+		last = len(h.minutes) - 1
+	}
+	h.minutes[last].add(s)
+}
+
+func (m *Minute) add(s Sample) {
+	m.Sent++
+	if s.Lost {
+		m.Lost++
+		return
+	}
+	n := time.Duration(m.Sent - m.Lost)
+	m.Mean += (s.RTT - m.Mean) / n
+	m.Jitter += (s.jitter - m.Jitter) / n
+	m.Max = max(m.Max, s.RTT)
+	if m.Min == 0 || s.RTT < m.Min {
+		m.Min = s.RTT
+	}
+}
+
+// recent are the last samples, at most n and none sent before since.
+func (h *History) recent(since time.Time, n int) []Sample {
+	tail := h.samples[max(0, len(h.samples)-n):]
+	return tail[len(tail)-count(tail, func(s Sample) bool { return !s.At.Before(since) }):]
+}
+
+func count(l []Sample, f func(Sample) bool) int {
+	n := 0
+	for _, s := range l {
+		if f(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// loss is the share of lost probes since a moment, and of how many.
+func (h *History) loss(since time.Time) (float64, int) {
+	l := h.recent(since, statsWindow)
+	if len(l) == 0 {
+		return 0, 0
+	}
+	return float64(count(l, func(s Sample) bool { return s.Lost })) / float64(len(l)), len(l)
+}
+
+// delay is the median of how much longer than usual the last answers took; 0 while there are too few.
+func (h *History) delay(since time.Time) time.Duration {
+	var d []time.Duration
+	for _, s := range h.recent(since, 2*delaySample) {
+		if s.RTT > 0 {
+			d = append(d, s.excess)
+		}
+	}
+	if len(d) < delaySample {
+		return 0
+	}
+	d = slices.Clone(d[len(d)-delaySample:])
+	slices.Sort(d)
+	return d[delaySample/2]
+}
+
+// Stats are the figures of the last minute or so.
+func (h *History) Stats() Stats {
+	l := h.recent(time.Time{}, statsWindow)
+	var m Minute
+	for _, s := range l {
+		m.add(s)
+	}
+	st := Stats{RTT: m.Mean, Jitter: m.Jitter}
+	if m.Sent > 0 {
+		st.Loss = float64(m.Lost) / float64(m.Sent)
+	}
+	return st
+}
+
+// Samples copies the probes of the last five minutes, oldest first.
+func (h *History) Samples(now time.Time) []Sample {
+	i := slices.IndexFunc(h.samples, func(s Sample) bool { return now.Sub(s.At) <= keepSamples })
+	if i < 0 {
+		return nil
+	}
+	return slices.Clone(h.samples[i:])
+}
+
+// Minutes copies the sums by the minute, oldest first, for a day at most. Minutes without a probe are missing.
+func (h *History) Minutes() []Minute { return slices.Clone(h.minutes) }
+
+// baseline is the usual delay of a target: the least of the last hour, kept as the least of each of its ten-minute spans.
+type baseline struct {
+	least [6]time.Duration
+	span  int64
+}
+
+// excess enters a delay and tells how far it is above the usual.
+func (b *baseline) excess(at time.Time, rtt time.Duration) time.Duration {
+	const spanLength = 10 * 60 // seconds
+	span := at.Unix() / spanLength
+	if gap := span - b.span; gap != 0 {
+		for i := range min(max(gap, 0), int64(len(b.least))) {
+			b.least[(span-i)%int64(len(b.least))] = 0
+		}
+		b.span = span
+	}
+	here := &b.least[span%int64(len(b.least))]
+	if *here == 0 || rtt < *here {
+		*here = rtt
+	}
+	usual := rtt
+	for _, d := range b.least {
+		if d > 0 {
+			usual = min(usual, d)
+		}
+	}
+	return rtt - usual
+}
