@@ -147,35 +147,52 @@ func soa() dns.RR {
 
 // dnsHandler answers from the zone and records each question.
 type dnsHandler struct {
-	zone  zone
-	rec   *Recorder
-	proto string
+	zone zone
+	rec  *Recorder
 }
 
-// ServeDNS implements dns.Handler.
-func (h dnsHandler) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+// respond answers a query of either transport, in at most size bytes.
+func (h dnsHandler) respond(query *dns.Msg, proto string, size int, local, remote netip.AddrPort) *dns.Msg {
 	m := h.zone.answer(query)
 	if len(query.Question) == 1 {
 		q := query.Question[0]
 		h.rec.Add(wire.Seen{
-			Proto: h.proto, Name: strings.TrimSuffix(strings.ToLower(q.Name), "."), Tag: dns.TypeToString[q.Qtype],
-			Local: addrPort(w.LocalAddr()), Remote: addrPort(w.RemoteAddr()),
-			Detail: dns.RcodeToString[m.Rcode],
+			Proto: proto, Name: strings.TrimSuffix(strings.ToLower(q.Name), "."), Tag: dns.TypeToString[q.Qtype],
+			Local: local, Remote: remote, Detail: dns.RcodeToString[m.Rcode],
 		})
+	}
+	if query.IsEdns0() != nil {
+		m.SetEdns0(dns.DefaultMsgSize, false)
+	}
+	m.Truncate(size)
+	return m
+}
+
+// ServeDNS implements dns.Handler for TCP.
+func (h dnsHandler) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+	m := h.respond(query, wire.ProtoDNSTCP, dns.MaxMsgSize, addrPort(w.LocalAddr()), addrPort(w.RemoteAddr()))
+	_ = w.WriteMsg(m) // the client is gone or its network is: it asks again
+}
+
+// datagram answers one query over UDP. It has its own loop because the server of miekg/dns does not tell which of the
+// addresses of a wildcard socket was asked.
+func (h dnsHandler) datagram(b []byte, local, remote netip.AddrPort) []byte {
+	query := new(dns.Msg)
+	if query.Unpack(b) != nil || query.Response {
+		return nil
 	}
 	size := dns.MinMsgSize
 	if opt := query.IsEdns0(); opt != nil {
 		size = max(size, int(min(opt.UDPSize(), dns.DefaultMsgSize)))
-		m.SetEdns0(dns.DefaultMsgSize, false)
 	}
-	if h.proto == wire.ProtoDNSTCP {
-		size = dns.MaxMsgSize
+	answer, err := h.respond(query, wire.ProtoDNSUDP, size, local, remote).Pack()
+	if err != nil {
+		return nil // a question that cannot be repeated in an answer
 	}
-	m.Truncate(size)
-	_ = w.WriteMsg(m) // the client is gone or its network is: it asks again
+	return answer
 }
 
-// serveDNS runs one DNS listener until ctx ends.
+// serveDNS runs a DNS server over TCP until ctx ends.
 func serveDNS(ctx context.Context, srv *dns.Server) error {
 	done := make(chan error, 1)
 	started := make(chan struct{})

@@ -12,8 +12,6 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/trenza-router/trenza/integration/netlab/internet/wire"
 )
 
 // Run serves the lab's internet in the network namespace of this process until ctx ends, and then returns nil. When a
@@ -79,11 +77,11 @@ func (s *servers) open() error {
 				return serveHTTP3(ctx, c, site, quicConfig(s.ca))
 			}),
 			s.tcp(addr, p.DNS, func(ctx context.Context, ln net.Listener) error {
-				return serveDNS(ctx, &dns.Server{Listener: ln, Handler: dnsHandler{zone, s.rec, wire.ProtoDNSTCP},
+				return serveDNS(ctx, &dns.Server{Listener: ln, Handler: dnsHandler{zone, s.rec},
 					IdleTimeout: func() time.Duration { return 10 * time.Second }})
 			}),
-			s.udp(addr, p.DNS, false, func(ctx context.Context, c *net.UDPConn) error {
-				return serveDNS(ctx, &dns.Server{PacketConn: c, Handler: dnsHandler{zone, s.rec, wire.ProtoDNSUDP}})
+			s.udp(addr, p.DNS, true, func(ctx context.Context, c *net.UDPConn) error {
+				return serveUDP(ctx, c, dnsHandler{zone, s.rec}.datagram)
 			}),
 			s.tcp(addr, p.TCP, func(ctx context.Context, ln net.Listener) error { return serveTCP(ctx, ln, greeter{s.rec}.handle) }),
 			s.tcp(addr, p.Stream, func(ctx context.Context, ln net.Listener) error { return serveTCP(ctx, ln, streamer{s.rec}.handle) }),
