@@ -276,9 +276,10 @@ func (r *Remote) shell(namespace string, command []string) []string {
 	}
 	line := append([]string{tool("ip"), "netns", "exec", namespace}, command...)
 	// A lab without root has its names in a mount namespace, and its rights in a
-	// user namespace, of its own.
+	// user namespace, of its own: the user is its root already, the machine's root
+	// has to become it.
 	if there, here := fmt.Sprintf("/proc/%d/ns/user", r.pid), "/proc/self/ns/user"; !sameFile(there, here) {
-		line = append([]string{tool("nsenter"), fmt.Sprintf("--target=%d", r.pid), "--user", "--mount", "--preserve-credentials", "--"}, line...)
+		line = append([]string{tool("nsenter"), fmt.Sprintf("--target=%d", r.pid), "--user", "--mount", "--preserve-credentials", "--setuid=0", "--"}, line...)
 	}
 	return line
 }

@@ -20,8 +20,8 @@ const unprivilegedEnv = "TRENZA_LAB_USERNS"
 // and mount namespaces of its own. Call it first thing in the program's lab
 // command.
 //
-// It returns done = false if the caller shall go on: it is root, or is the
-// process in the user namespace, which by now has private /run/netns and
+// It returns done = false if the caller shall go on: it has the rights already
+// (root), or is the process in the user namespace, which by now has private /run/netns and
 // /etc/netns. Otherwise the lab has run in the other process and code is its
 // exit code. The error is ErrPrivileges with the reason if the system allows
 // neither.
@@ -29,7 +29,7 @@ func Enter() (done bool, code int, err error) {
 	if os.Getenv(unprivilegedEnv) != "" {
 		return false, 0, prepareMounts()
 	}
-	if os.Geteuid() == 0 {
+	if tryNamespace() == nil {
 		return false, 0, nil
 	}
 	self, err := os.Executable()
@@ -139,7 +139,11 @@ func mirror(from, to string, kind os.FileMode) error {
 			return err
 		}
 	}
-	if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+	err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, "")
+	if errors.Is(err, unix.ENOENT) { // others come and go in /run
+		return os.Remove(to)
+	}
+	if err != nil {
 		return fmt.Errorf("show %s: %w", from, err)
 	}
 	return nil

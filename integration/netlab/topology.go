@@ -177,15 +177,12 @@ func carrierNAT(l LinkSpec) string {
 
 // dnsmasqCommon is what all our DHCP servers share: no DNS, no other files than
 // the one given, no waiting for a host that already has the address (nobody in
-// the lab takes addresses unasked), no change of user (in an unprivileged user
-// namespace there is no other).
+// the lab takes addresses unasked).
 const dnsmasqCommon = `port=0
 bind-dynamic
 no-ping
 dhcp-authoritative
 enable-ra
-user=root
-group=root
 pid-file=
 log-facility=-
 `

@@ -186,7 +186,9 @@ func (l *Lab) startDHCP(ctx context.Context, n *Namespace, title, config string)
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		return fmt.Errorf("write the DHCP server's configuration: %w", err)
 	}
-	p, err := l.Spawn(n, title, tool("dnsmasq"), "--keep-in-foreground", "--conf-file="+path)
+	// --no-daemon also keeps the user: in an unprivileged user namespace there is
+	// no other.
+	p, err := l.Spawn(n, title, tool("dnsmasq"), "--no-daemon", "--conf-file="+path)
 	if err != nil {
 		return err
 	}
