@@ -36,7 +36,7 @@ const (
 	keepSamples = 5 * time.Minute
 	maxMinutes  = 24 * 60
 	statsWindow = 60
-	lossSample  = 20 // fewer probes say nothing about loss
+	lossSample  = 30 // fewer probes say nothing about loss
 	delaySample = 10
 )
 
@@ -85,26 +85,33 @@ func (m *Minute) add(s Sample) {
 // recent are the last samples, at most n and none sent before since.
 func (h *History) recent(since time.Time, n int) []Sample {
 	tail := h.samples[max(0, len(h.samples)-n):]
-	return tail[len(tail)-count(tail, func(s Sample) bool { return !s.At.Before(since) }):]
+	for len(tail) > 0 && tail[0].At.Before(since) {
+		tail = tail[1:]
+	}
+	return tail
 }
 
-func count(l []Sample, f func(Sample) bool) int {
-	n := 0
-	for _, s := range l {
-		if f(s) {
-			n++
+// loss is the share of lost probes since a moment, and of how many. Silence at the end of a target's record does not count:
+// it may be the target's, which says nothing about the link; when it speaks again, the gap does count. A link whose
+// targets are all silent is another matter than a lossy one.
+func (h *History) loss(since time.Time) (share float64, sent int) {
+	l := h.recent(since, statsWindow)
+	spoken := map[Target]bool{}
+	lost := 0
+	for i := len(l) - 1; i >= 0; i-- {
+		switch s := l[i]; {
+		case !s.Lost:
+			spoken[s.Target] = true
+			sent++
+		case spoken[s.Target]:
+			lost++
+			sent++
 		}
 	}
-	return n
-}
-
-// loss is the share of lost probes since a moment, and of how many.
-func (h *History) loss(since time.Time) (float64, int) {
-	l := h.recent(since, statsWindow)
-	if len(l) == 0 {
+	if sent == 0 {
 		return 0, 0
 	}
-	return float64(count(l, func(s Sample) bool { return s.Lost })) / float64(len(l)), len(l)
+	return float64(lost) / float64(sent), sent
 }
 
 // delay is the median of how much longer than usual the last answers took; 0 while there are too few.

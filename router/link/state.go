@@ -97,7 +97,7 @@ const (
 	// Targets that cost more than a few hundred bytes are asked this often while all is well.
 	dearInterval = 30 * time.Second
 	// A target that stayed silent this often while others answered is asked with the dear ones.
-	silentAfter = 5
+	silentAfter = 3
 	// Captive rounds in a row that make a link captive.
 	captiveRounds = 2
 )
@@ -143,6 +143,8 @@ func (m *Machine) SetPhysical(now time.Time, p Physical) {
 		m.become(now, Down, "no carrier: the cable is unplugged or the far end is off")
 	case !p.ready():
 		m.become(now, Down, "no address or no way out")
+	case len(m.usableTargets()) == 0:
+		m.become(now, Down, "no probe target is of an address family that the link has: name one of IPv4 or IPv6")
 	case !was.ready():
 		m.become(now, Down, "connected, but no probe has been answered yet")
 	}
