@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,27 +65,39 @@ func openPacketLog(ctx context.Context, group uint16) (*kernelSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	configure := func(doing string, kind uint16, data []byte) error {
-		request := appendAttribute(netfilterRequest(unix.AF_UNSPEC, nfnetlinkVersion, group), kind, data)
-		err := s.ask(ctx, nflogConfig, unix.NLM_F_ACK, request, func(message) {})
-		if errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("%s: another program listens to this group: %w (%w)", doing, hal.ErrExists, err)
-		}
-		return kernelError(err, "%s", doing)
-	}
 	// struct nfulnl_msg_config_mode: range, mode, padding. The threshold of one packet makes the kernel send each
 	// at once instead of collecting for up to a second.
 	mode := append(binary.BigEndian.AppendUint32(nil, copyRange), nflogCopyPacket, 0)
-	err = errors.Join(
-		configure("bind the group", nfulaConfigCommand, []byte{nflogBind}),
-		configure("set the copy range", nfulaConfigMode, mode),
-		configure("set the queue threshold", nfulaConfigThreshold, binary.BigEndian.AppendUint32(nil, 1)),
-	)
-	if err != nil {
-		s.close()
-		return nil, err
+	for _, c := range []struct {
+		doing string
+		kind  uint16
+		data  []byte
+	}{
+		{"bind the group", nfulaConfigCommand, []byte{nflogBind}},
+		{"set the copy range", nfulaConfigMode, mode},
+		{"set the queue threshold", nfulaConfigThreshold, binary.BigEndian.AppendUint32(nil, 1)},
+	} {
+		request := appendAttribute(netfilterRequest(unix.AF_UNSPEC, nfnetlinkVersion, group), c.kind, c.data)
+		if err := s.ask(ctx, nflogConfig, unix.NLM_F_ACK, request, func(message) {}); err != nil {
+			s.close()
+			if errors.Is(err, unix.EPERM) && groupTaken(group) {
+				return nil, fmt.Errorf("%s: another program listens to this group; stop it: %w", c.doing, hal.ErrExists)
+			}
+			return nil, kernelError(err, "%s", c.doing)
+		}
 	}
 	return s, nil
+}
+
+// groupTaken tells whether someone listens to a group. The kernel refuses a second listener with the same error as one without rights.
+func groupTaken(group uint16) bool {
+	b, _ := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_log")
+	for line := range strings.Lines(string(b)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] == strconv.Itoa(int(group)) {
+			return true
+		}
+	}
+	return false
 }
 
 func readPacketLog(ctx context.Context, s *kernelSocket, f func(hal.PacketCopy)) error {
