@@ -58,6 +58,7 @@ func CauseOf(err error) Cause {
 		quicError  *quic.TransportError
 		resetError *quic.StatelessResetError
 		network    net.Error
+		remote     *net.OpError
 	)
 	switch {
 	case err == nil:
@@ -78,13 +79,16 @@ func CauseOf(err error) Cause {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EACCES),
 		errors.Is(err, syscall.EPERM):
 		return Unreachable
+	case errors.Is(err, context.DeadlineExceeded): // before Canceled: our own timeouts cancel what they give up
+		return Timeout
 	case errors.Is(err, context.Canceled):
 		return Canceled
-	case errors.As(err, &alert), errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &wrongHost),
+	case errors.As(err, &remote) && remote.Op == "remote error", // how crypto/tls reports an alert of the peer
+		errors.As(err, &alert), errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &wrongHost),
 		errors.As(err, &verify), errors.As(err, &header),
 		errors.As(err, &quicError) && quicError.ErrorCode.IsCryptoError():
 		return BadTLS
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
 		errors.As(err, &idle), errors.As(err, &handshake), errors.As(err, &network) && network.Timeout():
 		return Timeout
 	}

@@ -202,6 +202,13 @@ func (c *Client) connect(ctx context.Context, job HTTP, addrs []netip.Addr) (rou
 	if job.Proto == HTTP3 {
 		return c.connectQUIC(ctx, job, addrs)
 	}
+	var conf *tls.Config
+	if !job.Plain {
+		var err error
+		if conf, err = c.tlsConfig(job); err != nil {
+			return roundTripper{}, err
+		}
+	}
 	start := time.Now()
 	conn, err := dialTCP(ctx, job.Target, addrs)
 	rt := roundTripper{dial: time.Since(start)}
@@ -218,15 +225,8 @@ func (c *Client) connect(ctx context.Context, job HTTP, addrs []netip.Addr) (rou
 		tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 		return rt, nil
 	}
-	conf, err := c.tlsConfig(job)
-	if err != nil {
-		conn.Close()
-		return rt, err
-	}
-	switch job.Proto {
-	case AnyHTTP:
-		conf.NextProtos = []string{HTTP2, HTTP1}
-	default:
+	conf.NextProtos = []string{HTTP2, HTTP1}
+	if job.Proto != AnyHTTP {
 		conf.NextProtos = []string{job.Proto}
 	}
 	secure := tls.Client(conn, conf)

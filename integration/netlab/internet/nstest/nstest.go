@@ -99,7 +99,8 @@ func loopback() error {
 		return fmt.Errorf("bring lo up: %w", err)
 	}
 	for _, p := range internet.Addresses() {
-		if err := assign(&netlink.Handle{}, lo, p); err != nil {
+		// The workers of a fuzz target share the namespace of the test that started them.
+		if err := assign(&netlink.Handle{}, lo, p); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
 	}
