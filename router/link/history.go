@@ -23,6 +23,8 @@ type Minute struct {
 	Min, Max   time.Duration
 	Mean       time.Duration
 	Jitter     time.Duration // mean difference between one answer of a target and its next
+
+	timed time.Duration // answers with a delay
 }
 
 // Stats are the figures of the last 60 probes.
@@ -51,31 +53,35 @@ func (h *History) add(s Sample) {
 		h.samples = slices.Delete(h.samples, 0, maxSamples/4)
 	}
 	h.samples = append(h.samples, s)
-	start := s.At.Truncate(time.Minute)
-	last := len(h.minutes) - 1
-	// A probe that timed out is entered a little after those sent later: it may belong to the minute before.
-	for last > 0 && h.minutes[last].Start.After(start) && h.minutes[last-1].Start.Equal(start) {
-		last--
-	}
-	if last < 0 || h.minutes[last].Start.Before(start) {
-		if len(h.minutes) >= maxMinutes {
-			h.minutes = slices.Delete(h.minutes, 0, 60)
+	h.minute(s.At.Truncate(time.Minute)).add(s)
+}
+
+// minute finds or begins a minute. A probe that timed out is entered after those sent later, so it may belong to the last
+// minute but one. A clock that was set back begins a new minute before the others.
+func (h *History) minute(start time.Time) *Minute {
+	for i := len(h.minutes) - 1; i >= max(0, len(h.minutes)-2); i-- {
+		if h.minutes[i].Start.Equal(start) {
+			return &h.minutes[i]
 		}
-		h.minutes = append(h.minutes, Minute{Start: start})
-		last = len(h.minutes) - 1
 	}
-	h.minutes[last].add(s)
+	if len(h.minutes) >= maxMinutes {
+		h.minutes = slices.Delete(h.minutes, 0, 60)
+	}
+	h.minutes = append(h.minutes, Minute{Start: start})
+	return &h.minutes[len(h.minutes)-1]
 }
 
 func (m *Minute) add(s Sample) {
 	m.Sent++
 	if s.Lost {
 		m.Lost++
+	}
+	if s.RTT == 0 {
 		return
 	}
-	n := time.Duration(m.Sent - m.Lost)
-	m.Mean += (s.RTT - m.Mean) / n
-	m.Jitter += (s.jitter - m.Jitter) / n
+	m.timed++
+	m.Mean += (s.RTT - m.Mean) / m.timed
+	m.Jitter += (s.jitter - m.Jitter) / m.timed
 	m.Max = max(m.Max, s.RTT)
 	if m.Min == 0 || s.RTT < m.Min {
 		m.Min = s.RTT
@@ -137,11 +143,7 @@ func (h *History) Stats() Stats {
 	for _, s := range l {
 		m.add(s)
 	}
-	st := Stats{RTT: m.Mean, Jitter: m.Jitter}
-	if m.Sent > 0 {
-		st.Loss = float64(m.Lost) / float64(m.Sent)
-	}
-	return st
+	return Stats{RTT: m.Mean, Jitter: m.Jitter, Loss: float64(m.Lost) / float64(max(m.Sent, 1))}
 }
 
 // Samples copies the probes of the last five minutes, oldest first.
@@ -164,8 +166,8 @@ type baseline struct {
 
 // excess enters a delay and tells how far it is above the usual.
 func (b *baseline) excess(at time.Time, rtt time.Duration) time.Duration {
-	const spanLength = 10 * 60 // seconds
-	span := at.Unix() / spanLength
+	const spanLength = 10 * 60             // seconds
+	span := max(at.Unix(), 0) / spanLength // a clock may stand before 1970
 	if gap := span - b.span; gap != 0 {
 		for i := range min(max(gap, 0), int64(len(b.least))) {
 			b.least[(span-i)%int64(len(b.least))] = 0

@@ -76,19 +76,20 @@ func (m *Machine) Next(now time.Time) (time.Time, bool) {
 	if m.lastSent.IsZero() {
 		return now, true
 	}
-	interval := m.probes.Interval
-	switch at, suspect := m.suspicion(); {
-	case suspect && m.inDoubt() < m.probes.FailCount:
-		return later(at, m.lastSent.Add(m.probes.spacing())), true
-	case suspect && m.verdict.State.Usable():
-		// All that can be asked is asked; the answers or timeouts decide.
-	case m.idle && m.verdict.State.Usable():
-		interval = m.probes.Idle
+	doubt := m.inDoubt() < m.probes.FailCount // more rounds would tell more
+	if m.suspect() && doubt {
+		return m.lastSent.Add(m.probes.spacing()), true
 	}
-	due := m.lastSent.Add(interval)
+	due := m.lastSent.Add(m.probes.Interval)
+	if !m.verdict.State.Usable() {
+		return due, true
+	}
+	if m.idle && !m.suspect() {
+		due = m.lastSent.Add(m.probes.Idle)
+	}
 	for _, r := range m.rounds {
-		// A round in flight may become late first.
-		if m.verdict.State.Usable() && !r.answered() && m.inDoubt() < m.probes.FailCount {
+		// A round in flight may become late before that.
+		if doubt && !r.answered() {
 			due = earlier(due, later(r.lateAt, m.lastSent.Add(m.probes.spacing())))
 		}
 	}
@@ -109,15 +110,9 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// suspicion tells whether the link in use is suspected, and since when.
-func (m *Machine) suspicion() (time.Time, bool) {
-	if !m.verdict.State.Usable() {
-		return time.Time{}, false
-	}
-	if len(m.failed) > 0 || m.captive > 0 {
-		return m.lastSent, true
-	}
-	return time.Time{}, false
+// suspect tells whether the link is in use and something has failed.
+func (m *Machine) suspect() bool {
+	return m.verdict.State.Usable() && len(m.failed)+m.captive > 0
 }
 
 // inDoubt counts the rounds that have failed or may still fail, and those that met a captive portal.
@@ -156,9 +151,8 @@ func (m *Machine) Begin(now time.Time, received uint64) (uint64, []Target) {
 // choose picks a round's targets: all of them when something is to be found out, else one, to spare metered links.
 func (m *Machine) choose(now time.Time) []*target {
 	usable := m.usableTargets()
-	_, suspect := m.suspicion()
 	open := slices.ContainsFunc(m.rounds, func(r *round) bool { return !r.answered() })
-	if !m.verdict.State.Usable() || suspect || open || m.dearAt.IsZero() || now.Sub(m.dearAt) >= m.dearInterval() {
+	if !m.verdict.State.Usable() || m.suspect() || open || m.dearAt.IsZero() || now.Sub(m.dearAt) >= m.dearInterval() {
 		m.dearAt = now
 		return usable
 	}

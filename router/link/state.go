@@ -135,9 +135,12 @@ func (m *Machine) SetPhysical(now time.Time, p Physical) {
 	if was == p {
 		return
 	}
-	// What is in flight was sent under other conditions and says nothing about these.
-	m.rounds, m.lastSent = nil, time.Time{}
-	m.failed, m.captive, m.streak, m.excused = nil, 0, 0, time.Time{}
+	m.lastSent = time.Time{} // look at once
+	if !was.ready() || !p.ready() {
+		// What is in flight was sent under other conditions and says nothing about these. Where only a family comes or
+		// goes, doubts stay: an unsteady one must not hide the death of the other.
+		m.rounds, m.failed, m.captive, m.streak, m.excused = nil, nil, 0, 0, time.Time{}
+	}
 	switch {
 	case !p.Carrier:
 		m.become(now, Down, "no carrier: the cable is unplugged or the far end is off")
