@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/policy"
 )
 
 // Names of the maps that the daemon fills while it runs.
@@ -59,17 +60,9 @@ func (in Input) maps() []Map {
 	for _, l := range in.LAN {
 		near = append(near, l.Nets...)
 	}
-	near4.Elements, near6.Elements = prefixElements(disjoint(near, false)), prefixElements(disjoint(near, true))
-	prefix4 := Map{Name: "prefix4", Type: "ipv4_addr : mark", Flags: "interval"}
-	prefix6 := Map{Name: "prefix6", Type: "ipv6_addr : mark", Flags: "interval"}
-	for _, p := range in.Prefixes {
-		e := fmt.Sprintf("%s : %#x", p.Prefix.Masked(), uint32(flow.MakeLabel(p.Class, 0)))
-		if p.Prefix.Addr().Is4() {
-			prefix4.Elements = append(prefix4.Elements, e)
-		} else {
-			prefix6.Elements = append(prefix6.Elements, e)
-		}
-	}
+	near4.Elements, near6.Elements = texts(disjoint(near, false)), texts(disjoint(near, true))
+	prefix4 := Map{Name: "prefix4", Type: "ipv4_addr : mark", Flags: "interval", Elements: in.prefixElements(false)}
+	prefix6 := Map{Name: "prefix6", Type: "ipv6_addr : mark", Flags: "interval", Elements: in.prefixElements(true)}
 	out := []Map{macs, hosts4, hosts6, near4, near6, prefix4, prefix6}
 	for i := range out {
 		slices.Sort(out[i].Elements)
@@ -87,10 +80,30 @@ func (in Input) maps() []Map {
 	return out
 }
 
-func prefixElements(prefixes []netip.Prefix) []string {
+func texts(prefixes []netip.Prefix) []string {
 	var out []string
 	for _, p := range prefixes {
 		out = append(out, p.String())
+	}
+	return out
+}
+
+// prefixElements are the catalogue's address ranges of one family. Where ranges lie in each other the narrowest holds; nft
+// takes intervals only if they do not overlap.
+func (in Input) prefixElements(v6 bool) []string {
+	all := make(ruleSet, len(in.Prefixes))
+	for i := range all {
+		all[i] = i
+	}
+	var out []string
+	for _, s := range addrSpans(all, func(i int) *policy.What {
+		return &policy.What{Addresses: []netip.Prefix{in.Prefixes[i].Prefix}}
+	}, v6) {
+		narrowest := slices.MaxFunc(s.rules, func(a, b int) int {
+			return in.Prefixes[a].Prefix.Bits() - in.Prefixes[b].Prefix.Bits()
+		})
+		label := flow.MakeLabel(in.Prefixes[narrowest].Class, 0)
+		out = append(out, fmt.Sprintf("%s : %#x", interval(s.first.String(), s.last.String()), uint32(label)))
 	}
 	return out
 }

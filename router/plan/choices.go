@@ -54,8 +54,8 @@ func (c *choices) intern(s policy.Steer) (flow.ChoiceID, error) {
 func (c *choices) resolve(links []Link) map[flow.ChoiceID]Choice {
 	var v4, v6 []steer.LinkCondition
 	for _, l := range links {
-		v4 = append(v4, l.condition(false))
-		v6 = append(v6, l.condition(true))
+		v4 = append(v4, l.Condition(false))
+		v6 = append(v6, l.Condition(true))
 	}
 	out := map[flow.ChoiceID]Choice{}
 	for id, s := range c.all {
@@ -64,8 +64,8 @@ func (c *choices) resolve(links []Link) map[flow.ChoiceID]Choice {
 	return out
 }
 
-// condition is the link's condition for one family: a link without a gateway for it takes no such flow.
-func (l Link) condition(v6 bool) steer.LinkCondition {
+// Condition is the link's condition for one family: a link without a gateway for it takes no such flow.
+func (l Link) Condition(v6 bool) steer.LinkCondition {
 	c := l.LinkCondition
 	c.Usable = c.Usable && l.gateway(v6).IsValid()
 	return c

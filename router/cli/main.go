@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker; see the Makefile.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitDone = iota
+	exitFailed
+	exitUsage
+	exitNoRouter
+	exitNo
+)
+
+// commands is the whole command line.
+type commands struct {
+	JSON   bool   `name:"json" help:"Print JSON, as the API answers."`
+	Socket string `name:"socket" help:"Control socket of the router to ask; default: that of a running lab, else /run/trenza/trenza.sock." env:"TRENZA_SOCKET" type:"path"`
+
+	Router  routerCommand  `cmd:"" help:"Run the router in this network namespace."`
+	Lab     labCommand     `cmd:"" help:"A house with three links in network namespaces, to try and to test."`
+	Status  statusCommand  `cmd:"" help:"Links, devices and warnings of the running router."`
+	Why     whyCommand     `cmd:"" help:"Which link a flow takes, and why."`
+	Policy  policyCommand  `cmd:"" help:"Check, show, change and compare the rules."`
+	Doctor  doctorCommand  `cmd:"" help:"What this machine has, what is missing, and what serves instead."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+
+	// The lab starts itself again inside its namespaces.
+	LabInternet labInternetCommand `cmd:"" name:"lab-internet" hidden:""`
+	LabClient   labClientCommand   `cmd:"" name:"lab-client" hidden:""`
+}
+
+// session is what a command gets to work with.
+type session struct {
+	ctx    context.Context
+	out    io.Writer
+	errOut io.Writer
+	json   bool
+	socket string
+}
+
+// exitError is an error that asks for an exit code of its own; a nil err prints nothing.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+func (e exitError) Unwrap() error { return e.err }
+
+func usageError(err error) error { return exitError{exitUsage, err} }
+
+// print writes v as JSON, or as text by f.
+func (s *session) print(v any, f func(w io.Writer)) error {
+	if !s.json {
+		f(s.out)
+		return nil
+	}
+	e := json.NewEncoder(s.out)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("printing the answer: %w", err)
+	}
+	return nil
+}
+
+// Main runs one command line and returns the exit code.
+func Main(args []string) int { return run(args, os.Stdout, os.Stderr) }
+
+func run(args []string, out, errOut io.Writer) int {
+	var c commands
+	parser, err := kong.New(&c, kong.Name("trenza"), kong.Writers(out, errOut), kong.UsageOnError(),
+		kong.Description("A router that braids several weak internet links into one good connection."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exited(code)) }))
+	if err != nil {
+		fmt.Fprintln(errOut, "trenza:", err)
+		return exitFailed
+	}
+	return safely(func() int {
+		if len(args) == 0 {
+			args = []string{"--help"}
+		}
+		k, err := parser.Parse(args)
+		if err != nil {
+			fmt.Fprintln(errOut, "trenza:", err)
+			return exitUsage
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		s := &session{ctx: ctx, out: out, errOut: errOut, json: c.JSON, socket: c.Socket}
+		return s.code(k.Run(s))
+	})
+}
+
+// exited carries the code of kong's own exits (help) up to run.
+type exited int
+
+func safely(f func() int) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exited)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	return f()
+}
+
+func (s *session) code(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code := exitFailed
+	var e exitError
+	if errors.As(err, &e) {
+		code = e.code
+	}
+	if !errors.As(err, &e) || e.err != nil {
+		fmt.Fprintln(s.errOut, "trenza:", err)
+	}
+	return code
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(s *session) error {
+	return s.print(map[string]string{"version": version}, func(w io.Writer) { fmt.Fprintln(w, "trenza", version) })
+}

@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/apply"
+	"github.com/trenza-router/trenza/router/catalog"
+	"github.com/trenza-router/trenza/router/classify"
+	"github.com/trenza-router/trenza/router/config"
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/host"
+	"github.com/trenza-router/trenza/router/link"
+	"github.com/trenza-router/trenza/router/observe"
+	"github.com/trenza-router/trenza/router/plan"
+	"github.com/trenza-router/trenza/router/resolver"
+	"github.com/trenza-router/trenza/router/store"
+)
+
+// Options are what an Engine is made of. All fields are required but Extra.
+type Options struct {
+	Config  config.Config
+	Machine hal.Machine
+	Store   *store.Store
+	Log     *slog.Logger
+	Version string
+	Metrics prometheus.Registerer
+	Now     func() time.Time
+}
+
+// Engine is the running router.
+type Engine struct {
+	config  config.Config
+	machine hal.Machine
+	store   *store.Store
+	log     *slog.Logger
+	version string
+	now     func() time.Time
+	started time.Time
+
+	catalog  *catalog.Catalog
+	interner *classify.Interner
+	names    *classify.Names
+	hosts    *host.Registry
+	observer *observe.Observer
+	health   *observe.Health
+	events   *observe.Events
+	resolver *resolver.Resolver // nil when it is turned off
+	planner  *planner
+	wans     []*wan
+	stats    planStats
+
+	policy       policyInForce
+	policyChange sync.Mutex // one change of the policy at a time
+
+	redirect     bool
+	resolverPort uint16
+
+	mu  sync.Mutex
+	lan map[string]*lanState
+}
+
+// lanState is a LAN interface.
+type lanState struct {
+	nets []netip.Prefix
+}
+
+// New puts the parts together. Nothing is touched before Run.
+func New(ctx context.Context, o Options) (*Engine, error) {
+	apps, err := catalog.Load(o.Config.Catalog)
+	if err != nil {
+		return nil, fmt.Errorf("reading the catalogue of applications: %w", err)
+	}
+	known, err := o.Store.Devices(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the known devices: %w", err)
+	}
+	e := &Engine{
+		config: o.Config, machine: o.Machine, store: o.Store, log: o.Log, version: o.Version, now: o.Now, started: o.Now(),
+		catalog: apps, interner: classify.NewInterner(apps),
+		planner: newPlanner(apply.New(o.Machine, o.Log)),
+		lan:     map[string]*lanState{},
+	}
+	e.names = classify.NewNames(apps, e.interner)
+	var lan []string
+	for _, l := range o.Config.LAN {
+		lan = append(lan, l.Device)
+		e.lan[l.Device] = &lanState{}
+	}
+	e.hosts = host.New(host.Options{LAN: lan, Known: known, Keeper: o.Store, Log: o.Log})
+	if err := e.newObservers(o.Metrics); err != nil {
+		return nil, err
+	}
+	for _, c := range o.Config.Links {
+		w, err := newWAN(c, o.Machine, link.Options{Log: o.Log, OnChange: e.linkChanged})
+		if err != nil {
+			return nil, err
+		}
+		e.wans = append(e.wans, w)
+	}
+	if err := e.newResolver(); err != nil {
+		return nil, err
+	}
+	if err := e.loadMeters(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.loadPolicy(ctx); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// ErrConflicting: another program on this machine uses the marks that are ours.
+var ErrConflicting = errors.New("another multi-link program is at work")
+
+// Run runs the router until the context ends. It leaves the kernel's state as it is: traffic goes on by the last plan.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.examine(ctx); err != nil {
+		return err
+	}
+	e.adoptNames(ctx)
+	tasks := []task{
+		{name: "planning", run: e.runPlans, vital: true},
+		{name: "devices", run: func(ctx context.Context) error {
+			return e.hosts.Run(ctx, e.machine, e.config.Leases, e.now)
+		}},
+		{name: "names from packets", run: e.readNames},
+		{name: "verdicts", run: e.readVerdicts},
+		{name: "observation", run: e.observer.Run},
+		{name: "accounting", run: e.runMeters},
+		{name: "store", run: e.store.Run},
+	}
+	if e.resolver != nil {
+		tasks = append(tasks, task{name: "resolver", run: e.resolver.Run})
+	}
+	stop := e.hosts.OnChange(e.hostsChanged)
+	defer stop()
+	e.event(Info, "start", "The router has started.")
+	return runTasks(ctx, e.log, e.health, append(e.linkTasks(), tasks...))
+}
+
+// examine refuses to start where the router could not work or would harm.
+func (e *Engine) examine(ctx context.Context) error {
+	found, err := e.machine.Capabilities(ctx)
+	if err != nil {
+		return fmt.Errorf("examining this machine: %w", err)
+	}
+	var missing []error
+	for _, c := range found {
+		switch {
+		case c.Present:
+		case c.Required:
+			missing = append(missing, fmt.Errorf("this machine lacks %s (%s): %s", c.Name, c.What, c.Fix))
+		default:
+			e.log.Info("feature not present", "feature", c.Name, "instead", c.Instead)
+		}
+	}
+	if len(missing) > 0 {
+		return errors.Join(missing...)
+	}
+	rules, err := e.machine.Rules(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the routing rules: %w", err)
+	}
+	for _, r := range rules {
+		for _, other := range []struct {
+			mask uint32
+			name string
+		}{{0x3f00, "mwan3"}, {0x00ff0000, "pbr"}} {
+			if r.Mask == other.mask {
+				return fmt.Errorf("%w: a routing rule with mark mask %#x is %s's (%s); stop and disable %s, or do not start Trenza here",
+					ErrConflicting, r.Mask, other.name, r, other.name)
+			}
+		}
+	}
+	return nil
+}
+
+// hostsChanged asks for a plan when the kernel must tell devices apart anew.
+func (e *Engine) hostsChanged(changes []host.Change) {
+	for _, c := range changes {
+		switch {
+		case c.Kind == host.Added:
+			e.event(Notice, "device", fmt.Sprintf("A new device is on the network: %s.", c.Device.Name))
+		case c.Kind == host.Removed:
+			e.tell(context.Background(), e.names.Forget(c.Old.Number))
+		case slices.Equal(c.Old.MACs, c.Device.MACs) && c.Old.ID == c.Device.ID && c.Old.Number == c.Device.Number:
+			continue // only an address or a name: nothing that the kernel looks at
+		}
+		e.planner.touch()
+	}
+}
+
+// planDevices lists the devices for the plan.
+func (e *Engine) planDevices() []plan.Device {
+	named := map[string][]netip.Addr{}
+	for _, d := range e.policy.current().Policy().Devices {
+		if len(d.MACs) == 0 {
+			named[d.ID] = d.Addrs
+		}
+	}
+	var out []plan.Device
+	for _, d := range e.hosts.Devices() {
+		out = append(out, plan.Device{Number: d.Number, ID: d.ID, MACs: d.MACs, Addrs: named[d.ID]})
+	}
+	return out
+}
+
+func (e *Engine) planLAN() []plan.LAN {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []plan.LAN
+	for _, l := range e.config.LAN {
+		out = append(out, plan.LAN{Device: l.Device, Nets: slices.Clone(e.lan[l.Device].nets)})
+	}
+	return out
+}
+
+func (e *Engine) planForwards() []plan.Forward {
+	var out []plan.Forward
+	for _, f := range e.config.Forwards {
+		proto, err := flow.ParseProto(f.Proto)
+		if err != nil {
+			continue // refused by config.Check
+		}
+		out = append(out, plan.Forward{Name: f.Name, Proto: proto, Port: f.Port, To: f.To})
+	}
+	return out
+}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/policy"
+)
+
+// judgeAgain looks at every running flow by the policy now in force. A flow that is not allowed any more ends at once: its entry
+// is deleted, and its next packet is judged and refused as a new one's would be. A flow that is still allowed
+// stays on its link, even where new flows take another one; only a link that its rule now forbids is left.
+func (e *Engine) judgeAgain(ctx context.Context) {
+	var stop []hal.Connection
+	now := e.now()
+	err := e.machine.Connections(ctx, flow.JudgedBit, flow.JudgedBit|flow.InboundBit, func(c hal.Connection) {
+		d, known := e.hosts.ByNumber(c.Mark.Device())
+		if !known {
+			return
+		}
+		j := e.decide(d.ID, c.Orig, now)
+		if j.decision.Blocked || !e.mayStay(c, j) {
+			stop = append(stop, c)
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("running flows could not be judged by the new rules", "error", err)
+	}
+	for _, c := range stop {
+		if err := e.machine.DeleteConnection(ctx, c); err != nil && !errors.Is(err, hal.ErrNotFound) && ctx.Err() == nil {
+			e.log.Warn("a flow could not be called back", "flow", c.Orig, "error", err)
+		}
+	}
+	if len(stop) > 0 {
+		e.log.Info("flows called back", "why", "the rules have changed", "count", len(stop))
+	}
+}
+
+// mayStay tells whether a running flow's link is among those that its decision may ever use.
+func (e *Engine) mayStay(c hal.Connection, j judged) bool {
+	s := j.decision.Steer
+	w := e.wanByID(c.Mark.Link())
+	if w == nil || len(s.Use) == 0 || !s.KillSwitch && s.Mode != policy.Fixed {
+		return true
+	}
+	for _, u := range s.Use {
+		if u.Link == w.config.Name {
+			return true
+		}
+	}
+	return false
+}

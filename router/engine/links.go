@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/config"
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/link"
+	"github.com/trenza-router/trenza/router/plan"
+	"github.com/trenza-router/trenza/router/steer"
+)
+
+// wan is a WAN link as the engine holds it: what the file says, what the machine shows and what the probes find.
+type wan struct {
+	config  config.Link
+	monitor *link.Monitor
+
+	mu    sync.Mutex
+	iface hal.Interface // zero: there is no such device now
+	lease hal.Lease     // ipv4: dhcp
+	auto4 netip.Addr    // ipv4: auto, the gateway of the device's default route
+	auto6 netip.Addr
+	meter *link.Meter
+	level link.Level
+	last  link.Level // last told
+}
+
+func newWAN(c config.Link, m hal.Machine, o link.Options) (*wan, error) {
+	probes := link.Probes{Interval: time.Duration(c.Probes.Interval)}
+	for _, text := range c.Probes.Targets {
+		t, err := link.ParseTarget(text)
+		if err != nil {
+			return nil, fmt.Errorf("link %s: %w", c.Name, err)
+		}
+		probes.Targets = append(probes.Targets, t)
+	}
+	w := &wan{config: c}
+	o.Sockets, o.Via = m, w.via()
+	monitor, err := link.NewMonitor(link.Config{
+		Name: c.Name, ID: c.ID, Device: c.Device, Role: c.Role, Weight: c.Weight, Metered: c.Metered,
+		Quota: link.Quota{Limit: uint64(c.Quota.Limit), ResetDay: c.Quota.ResetDay},
+		Rate:  link.Rate{Down: uint64(c.Rate.Down), Up: uint64(c.Rate.Up)}, Probes: probes,
+	}, o)
+	if err != nil {
+		return nil, err
+	}
+	w.monitor = monitor
+	// Until the machine has been asked nothing is known of the device.
+	monitor.SetPhysical(link.Physical{})
+	return w, nil
+}
+
+// via leads a socket over this link whatever the plan says.
+func (w *wan) via() hal.Via { return hal.Via{Device: w.config.Device, Mark: w.config.ID.Mark()} }
+
+// gateways are the ways out, invalid where there is none.
+func (w *wan) gateways() (v4, v6 netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gatewaysLocked()
+}
+
+func (w *wan) gatewaysLocked() (v4, v6 netip.Addr) {
+	if !w.iface.Up {
+		// The kernel refuses routes over a device that is down.
+		return netip.Addr{}, netip.Addr{}
+	}
+	switch w.config.IPv4.Mode {
+	case config.DHCP:
+		v4 = w.lease.Gateway
+	case config.Auto:
+		v4 = w.auto4
+	case config.Stated:
+		v4 = w.config.IPv4.Gateway
+	}
+	switch w.config.IPv6.Mode {
+	case config.Auto:
+		v6 = w.auto6
+	case config.Stated:
+		v6 = w.config.IPv6.Gateway
+	}
+	return v4, v6
+}
+
+// physical is what the link stands on.
+func (w *wan) physical() link.Physical {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v4, v6 := w.gatewaysLocked()
+	return link.Physical{
+		Carrier: w.iface.Up && w.iface.Carrier,
+		IPv4:    v4.IsValid() && w.addressLocked(false).IsValid(),
+		IPv6:    v6.IsValid() && w.addressLocked(true).IsValid(),
+	}
+}
+
+// addressLocked is an address of the device that can speak to the internet.
+func (w *wan) addressLocked(v6 bool) netip.Prefix {
+	for _, a := range w.iface.Addrs {
+		if a.Addr().Is6() == v6 && a.Addr().IsGlobalUnicast() {
+			return a
+		}
+	}
+	return netip.Prefix{}
+}
+
+// linkTasks are the tasks of all links.
+func (e *Engine) linkTasks() []task {
+	tasks := []task{{name: "machine watch", run: e.watchMachine, vital: true}}
+	for _, w := range e.wans {
+		tasks = append(tasks, task{name: w.monitor.String(), run: w.monitor.Run})
+		if w.config.IPv4.Mode == config.DHCP {
+			tasks = append(tasks, task{name: "DHCP on " + w.config.Device, run: func(ctx context.Context) error {
+				return e.machine.RunDHCP(ctx, w.config.Device, func(l hal.Lease) {
+					w.mu.Lock()
+					w.lease = l
+					w.mu.Unlock()
+					e.physicalChanged(w)
+				})
+			}})
+		}
+	}
+	return tasks
+}
+
+// watchMachine follows the machine's interfaces, routes and filter rules.
+func (e *Engine) watchMachine(ctx context.Context) error {
+	if err := e.readMachine(ctx); err != nil {
+		return err
+	}
+	return e.machine.Watch(ctx, func(ev hal.Event) {
+		e.planner.kernelEvent(ev.Kind)
+		switch ev.Kind {
+		case hal.InterfaceChanged:
+			e.interfaceChanged(ctx, ev)
+		case hal.RoutingChanged:
+			if ev.Table == hal.MainTable {
+				e.readDefaults(ctx)
+			}
+		case hal.NeighbourChanged, hal.FirewallChanged:
+		}
+	}, func() {
+		if err := e.readMachine(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("the machine's state could not be read anew", "error", err)
+		}
+		signal(e.planner.foreign)
+	})
+}
+
+func (e *Engine) readMachine(ctx context.Context) error {
+	all, err := e.machine.Interfaces(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the machine's interfaces: %w", err)
+	}
+	e.hosts.SetInterfaces(all)
+	e.mu.Lock()
+	for _, l := range e.lan {
+		l.nets = nil
+	}
+	for _, i := range all {
+		e.lanChanged(i)
+	}
+	e.mu.Unlock()
+	for _, w := range e.wans {
+		i := slices.IndexFunc(all, func(i hal.Interface) bool { return i.Name == w.config.Device })
+		w.mu.Lock()
+		w.iface = hal.Interface{}
+		if i >= 0 {
+			w.iface = all[i]
+		}
+		w.mu.Unlock()
+		if i < 0 {
+			e.health.Set("device-"+w.config.Device, Problem, fmt.Sprintf("Link %s has no device: there is no interface %s.", w.config.Name, w.config.Device),
+				"Plug it in, or correct its name in the configuration.")
+		} else {
+			e.health.Clear("device-" + w.config.Device)
+		}
+	}
+	e.readDefaults(ctx)
+	for _, w := range e.wans {
+		e.physicalChanged(w)
+	}
+	return nil
+}
+
+// lanChanged notes the networks of a LAN interface. e.mu is held.
+func (e *Engine) lanChanged(i hal.Interface) {
+	l, ok := e.lan[i.Name]
+	if !ok {
+		return
+	}
+	l.nets = nil
+	for _, a := range i.Addrs {
+		l.nets = append(l.nets, a.Masked())
+	}
+}
+
+func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
+	e.mu.Lock()
+	_, isLAN := e.lan[ev.Interface.Name]
+	if isLAN {
+		e.lanChanged(ev.Interface)
+	}
+	e.mu.Unlock()
+	if isLAN {
+		if all, err := e.machine.Interfaces(ctx); err == nil {
+			e.hosts.SetInterfaces(all)
+		}
+		e.planner.touch()
+	}
+	for _, w := range e.wans {
+		if w.config.Device != ev.Interface.Name {
+			continue
+		}
+		w.mu.Lock()
+		w.iface = ev.Interface
+		if ev.Deleted {
+			w.iface = hal.Interface{}
+		}
+		w.mu.Unlock()
+		if ev.Deleted {
+			e.health.Set("device-"+w.config.Device, Problem, fmt.Sprintf("The device %s of link %s is gone.", w.config.Device, w.config.Name), "Plug it in again.")
+		} else {
+			e.health.Clear("device-" + w.config.Device)
+		}
+		e.physicalChanged(w)
+	}
+}
+
+// readDefaults finds the gateways that others set on the devices of links with "auto".
+func (e *Engine) readDefaults(ctx context.Context) {
+	routes, err := e.machine.Routes(ctx, hal.MainTable)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.log.Error("the default routes could not be read", "error", err)
+		}
+		return
+	}
+	for _, w := range e.wans {
+		v4, v6 := defaultGateway(routes, w.config.Device, false), defaultGateway(routes, w.config.Device, true)
+		w.mu.Lock()
+		changed := w.auto4 != v4 || w.auto6 != v6
+		w.auto4, w.auto6 = v4, v6
+		w.mu.Unlock()
+		if changed {
+			e.physicalChanged(w)
+		}
+	}
+}
+
+// defaultGateway is the gateway of a device's best default route.
+func defaultGateway(routes []hal.Route, device string, v6 bool) netip.Addr {
+	best := hal.Route{}
+	for _, r := range routes {
+		if r.Dev == device && r.Dst.Bits() == 0 && r.Dst.Addr().Is6() == v6 && r.Gateway.IsValid() &&
+			(!best.Gateway.IsValid() || r.Metric < best.Metric) {
+			best = r
+		}
+	}
+	return best.Gateway
+}
+
+// physicalChanged tells the monitor and asks for a plan: gateways are part of it.
+func (e *Engine) physicalChanged(w *wan) {
+	w.monitor.SetPhysical(w.physical())
+	e.planner.touch()
+}
+
+// linkChanged is called when a link's state is another one.
+func (e *Engine) linkChanged(c link.Change) {
+	e.planner.touch()
+	severity, text := Notice, fmt.Sprintf("Link %s is %s: %s.", c.Name, c.To, c.Reason)
+	if !c.To.Usable() {
+		severity = Trouble
+		e.health.Set("link-"+c.Name, Trouble, text, "")
+	} else {
+		e.health.Clear("link-" + c.Name)
+	}
+	e.event(severity, "link", text)
+}
+
+// planLinks is the condition of all links for the plan.
+func (e *Engine) planLinks() []plan.Link {
+	var out []plan.Link
+	for _, w := range e.wans {
+		snap := w.monitor.Snapshot()
+		w.mu.Lock()
+		v4, v6 := w.gatewaysLocked()
+		l := plan.Link{
+			LinkCondition: steer.LinkCondition{
+				ID: w.config.ID, Name: w.config.Name, Role: w.config.Role, Metered: w.config.Metered, Weight: w.config.Weight,
+				Usable: snap.State.Usable(), Degraded: snap.State == link.Degraded, OverQuota: w.level == link.Spent, Latency: snap.RTT,
+			},
+			Device: w.config.Device, Gateway4: v4, Gateway6: v6, AcceptRA: w.config.IPv6.Mode == config.Auto,
+		}
+		if w.config.IPv4.Mode == config.DHCP {
+			l.MTU = w.lease.MTU
+		}
+		w.mu.Unlock()
+		out = append(out, l)
+	}
+	return out
+}
+
+// setIdle tells the monitors which links the plan leaves unused, so that their probes may be rare.
+func (e *Engine) setIdle(s plan.State) {
+	used := map[flow.LinkID]bool{}
+	for _, c := range s.Choices {
+		for _, b := range slices.Concat(c.V4.Buckets, c.V6.Buckets) {
+			used[b.Link] = true
+		}
+	}
+	for _, w := range e.wans {
+		w.monitor.SetIdle(!used[w.config.ID])
+	}
+}
+
+func (e *Engine) wanByID(id flow.LinkID) *wan {
+	for _, w := range e.wans {
+		if w.config.ID == id {
+			return w
+		}
+	}
+	return nil
+}

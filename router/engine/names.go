@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/classify"
+	"github.com/trenza-router/trenza/router/dpi"
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/plan"
+	"github.com/trenza-router/trenza/router/policy"
+)
+
+// learnDNS sets the kernel's maps before the resolver releases an answer, so that the flow that follows is known by its name
+// from its first packet. It returns when that is done, or when ctx says that the answer must not wait longer.
+func (e *Engine) learnDNS(ctx context.Context, client netip.Addr, host string, addrs []netip.Addr, ttl time.Duration) {
+	device, ok := e.hosts.ByAddr(client)
+	if !ok {
+		return // a stranger: its next query finds it known
+	}
+	e.tell(ctx, e.names.LearnDNS(device.Number, host, addrs, ttl, e.now()))
+}
+
+// tell brings changes of the learned names into the kernel's maps.
+func (e *Engine) tell(ctx context.Context, c classify.Changes) {
+	for set, elements := range c.Delete {
+		if err := e.machine.DeleteElements(ctx, set, elements); err != nil && ctx.Err() == nil {
+			e.log.Warn("names could not be taken out of the kernel's map", "map", set, "error", err)
+		}
+	}
+	for set, elements := range c.Set {
+		if err := e.machine.SetElements(ctx, set, elements); err != nil && ctx.Err() == nil {
+			e.log.Warn("names could not be put into the kernel's map", "map", set, "error", err)
+		}
+	}
+}
+
+// adoptNames reads back what an earlier run taught the kernel.
+func (e *Engine) adoptNames(ctx context.Context) {
+	for _, set := range []string{plan.MapNames4, plan.MapNames6, plan.MapLearned4, plan.MapLearned6} {
+		elements, err := e.machine.Elements(ctx, set)
+		if err != nil {
+			e.log.Debug("no learned names to take over", "map", set, "reason", err)
+			continue
+		}
+		e.tell(ctx, e.names.Adopt(set, elements, e.now()))
+	}
+	names, services := e.names.Len()
+	e.log.Info("learned names taken over", "names", names, "services", services)
+}
+
+// readNames is the task that reads host names out of copies of first packets.
+func (e *Engine) readNames(ctx context.Context) error {
+	tracker := dpi.NewTracker(dpi.Limits{}, dpi.Protocols())
+	return e.machine.WatchPackets(ctx, plan.NamesGroup, func(c hal.PacketCopy) {
+		now := e.now()
+		if f, ok := tracker.Observe(c.Packet, dpi.FromClient, now); ok && f.Host != "" {
+			e.tell(ctx, e.names.LearnWire(c.Mark.Device(), f, now))
+		}
+	})
+}
+
+// readVerdicts is the task that notes flows that were refused, or that a rule wants to be known.
+func (e *Engine) readVerdicts(ctx context.Context) error {
+	return e.machine.WatchPackets(ctx, plan.VerdictGroup, func(c hal.PacketCopy) {
+		var p dpi.Packet
+		if err := dpi.Decode(c.Packet, &p); err != nil {
+			return
+		}
+		device, _ := e.hosts.ByNumber(c.Mark.Device())
+		name := device.Name
+		if name == "" {
+			name = p.Key.Src.Addr().String()
+		}
+		to := p.Key.Dst.String()
+		d := e.decide(device.ID, p.Key, e.now())
+		if d.target.Host != "" {
+			to = d.target.Host
+		}
+		verb := "was logged"
+		if d.decision.Blocked {
+			verb = "was stopped"
+		}
+		text := fmt.Sprintf("%s: %s to %s %s", name, p.Key.Proto, to, verb)
+		for _, r := range d.decision.Reasons {
+			if r.Outcome == policy.Decided && (r.Aspect == policy.AspectFilter && d.decision.Blocked || r.Aspect == policy.AspectLog && !d.decision.Blocked) {
+				text += ": " + r.Text
+				break
+			}
+		}
+		e.event(Info, "filter", text)
+	})
+}
+
+// planNames lists the name classes for the plan.
+func (e *Engine) planNames() []plan.NameClass {
+	var out []plan.NameClass
+	for _, c := range e.interner.Classes() {
+		out = append(out, plan.NameClass{Class: c.Class, App: c.App, Category: c.Category, Host: c.Host, Domains: c.Domains})
+	}
+	return out
+}
+
+// planPrefixes lists the catalogue's address ranges.
+func (e *Engine) planPrefixes() []plan.PrefixClass {
+	var out []plan.PrefixClass
+	for _, a := range e.catalog.Apps() {
+		for _, p := range a.Prefixes {
+			out = append(out, plan.PrefixClass{Prefix: p, Class: e.interner.AppClass(a.ID)})
+		}
+	}
+	return out
+}
+
+// judged is a policy decision with what it was made about.
+type judged struct {
+	target   policy.Target
+	identity classify.Identity
+	decision policy.Decision
+}
+
+// decide answers for a flow as the kernel's maps do: by names, taught addresses and address ranges. What only a port suggests
+// is shown to people and decides nothing.
+func (e *Engine) decide(device string, key flow.Key, at time.Time) judged {
+	p := e.policy.current()
+	d, _ := e.hosts.ByID(device)
+	id := e.names.Identify(d.Number, key, e.now())
+	t := policy.Target{Addr: key.Dst.Addr().Unmap(), Proto: key.Proto, Host: id.Host}
+	if key.Proto.HasPorts() {
+		t.Port = key.Dst.Port()
+	}
+	if id.Confidence > classify.PortOnly {
+		t.App, t.Category = id.App, id.Category
+	}
+	return judged{t, id, p.Decide(policy.Query{Subject: p.Subject(device), Target: t, Time: at})}
+}

@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/apply"
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/plan"
+	"github.com/trenza-router/trenza/router/policy"
+	"github.com/trenza-router/trenza/router/steer"
+)
+
+const (
+	// sweepAfter a plan, flows that were judged by the rules before it while it was loaded are called back, too.
+	sweepAfter = 2 * time.Second
+	// settle lets several changes of one cause (a device and its address) make one plan.
+	settle = 5 * time.Millisecond
+	// verifyAfter a change that another program made to the kernel's state, it is looked at; changes in between count as one.
+	verifyAfter = 100 * time.Millisecond
+	// Healing more often than healBurst times in healWindow is a fight with another program: then only once per healPause.
+	healBurst  = 10
+	healWindow = 30 * time.Second
+	healPause  = 5 * time.Second
+)
+
+// planner makes the plans, one after the other, and keeps the kernel at the last one.
+type planner struct {
+	applier *apply.Applier
+
+	// mu is held while a plan is made and committed. The fields below belong to whoever holds it.
+	mu         sync.Mutex
+	state      plan.State
+	made       bool
+	conditions []steer.LinkCondition // those of state
+	heals      []time.Time
+
+	wake    chan struct{} // something that a plan depends on has changed
+	foreign chan struct{} // someone touched the kernel's state
+}
+
+func newPlanner(a *apply.Applier) *planner {
+	return &planner{applier: a, wake: make(chan struct{}, 1), foreign: make(chan struct{}, 1)}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// touch asks for a new plan. It never waits.
+func (p *planner) touch() { signal(p.wake) }
+
+// runPlans is the task that plans.
+func (e *Engine) runPlans(ctx context.Context) error {
+	p := e.planner
+	schedule := time.NewTimer(time.Hour)
+	sweep := time.NewTimer(time.Hour)
+	verify := time.NewTimer(time.Hour)
+	defer schedule.Stop()
+	defer sweep.Stop()
+	defer verify.Stop()
+	verifying := false
+	p.touch()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+			select { // one plan for what belongs together
+			case <-ctx.Done():
+				return nil
+			case <-time.After(settle):
+			}
+			select {
+			case <-p.wake:
+			default:
+			}
+			e.replan(ctx)
+			sweep.Reset(sweepAfter)
+			schedule.Reset(p.untilNext(e.now()))
+		case <-schedule.C:
+			// Also when nothing is scheduled: a clock that was set may have crossed a schedule's edge.
+			e.replan(ctx)
+			schedule.Reset(p.untilNext(e.now()))
+		case <-sweep.C:
+			e.sweep(ctx)
+		case <-p.foreign:
+			if !verifying {
+				verifying = true
+				verify.Reset(verifyAfter)
+			}
+		case <-verify.C:
+			verifying = false
+			if wait := e.heal(ctx); wait > 0 {
+				verifying = true
+				verify.Reset(wait)
+			}
+		}
+	}
+}
+
+// longestPlan bounds how long a plan is left unexamined.
+const longestPlan = time.Minute
+
+func (p *planner) untilNext(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state.Until.IsZero() {
+		return longestPlan
+	}
+	return min(max(p.state.Until.Sub(now), 0)+time.Millisecond, longestPlan)
+}
+
+// replan makes a plan of what is known now and commits it. A plan that cannot be made or committed changes nothing; the last
+// one goes on and the health catalogue says why.
+func (e *Engine) replan(ctx context.Context) {
+	in, conditions := e.planInput()
+	if err := e.commit(ctx, in, conditions); err != nil && ctx.Err() == nil {
+		e.log.Error("the plan was not applied; the one before goes on", "error", err)
+		e.health.Set("plan", Problem, fmt.Sprintf("The latest change is not in force: %v.", err), "See the log; the rules before it go on.")
+		return
+	}
+	e.health.Clear("plan")
+}
+
+// commit compiles and applies one plan, then calls back the flows that it moves.
+func (e *Engine) commit(ctx context.Context, in plan.Input, conditions []steer.LinkCondition) error {
+	p := e.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	started := time.Now()
+	state, err := plan.Compile(in)
+	if err != nil {
+		return err
+	}
+	report, err := p.applier.Apply(ctx, state)
+	if err != nil {
+		return err
+	}
+	old := p.conditions
+	p.state, p.made, p.conditions = state, true, conditions
+	e.recall(ctx, old, conditions, state)
+	e.stats.planned(started, time.Since(started), state)
+	if len(report.Changed) > 0 {
+		e.log.Debug("plan applied", "changes", len(report.Changed), "took", report.Duration)
+	}
+	return nil
+}
+
+// recall makes the kernel judge anew the flows that a plan moves.
+func (e *Engine) recall(ctx context.Context, old, now []steer.LinkCondition, state plan.State) {
+	choices := map[flow.ChoiceID]steer.Choice{}
+	for id, c := range state.Choices {
+		choices[id] = c.V4
+		// A link without IPv6 has no IPv6 flows to lose; what matters is a target in either family.
+		if len(c.V4.Buckets) == 0 {
+			choices[id] = c.V6
+		}
+	}
+	for _, f := range steer.Recall(old, now, choices) {
+		if err := e.machine.FlushConnections(ctx, f.Mark, f.Mask); err != nil && ctx.Err() == nil {
+			e.log.Error("flows could not be called back", "why", f.Why, "error", err)
+			continue
+		}
+		e.log.Info("flows called back", "why", f.Why)
+	}
+}
+
+// sweep calls back flows that slipped onto the wrong link while a plan was being loaded.
+func (e *Engine) sweep(ctx context.Context) {
+	p := e.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.made {
+		e.recall(ctx, nil, p.conditions, p.state)
+	}
+}
+
+// heal compares the kernel with the plan and mends it. It returns how long to wait for another look, 0 for none.
+func (e *Engine) heal(ctx context.Context) time.Duration {
+	p := e.planner
+	p.mu.Lock()
+	if !p.made {
+		p.mu.Unlock()
+		return 0
+	}
+	missing, err := p.applier.Verify(ctx, p.state)
+	now := time.Now()
+	p.heals = slices.DeleteFunc(p.heals, func(t time.Time) bool { return now.Sub(t) > healWindow })
+	fight := len(p.heals) >= healBurst
+	switch {
+	case err != nil:
+		p.mu.Unlock()
+		if ctx.Err() == nil {
+			e.log.Error("cannot compare the kernel's state with the plan", "error", err)
+		}
+		return healPause
+	case len(missing) == 0:
+		p.mu.Unlock()
+		return 0
+	case fight && now.Sub(p.heals[len(p.heals)-1]) < healPause:
+		p.mu.Unlock()
+		return healPause
+	}
+	p.heals = append(p.heals, now)
+	_, err = p.applier.Apply(ctx, p.state)
+	p.mu.Unlock()
+
+	what := strings.Join(missing[:min(3, len(missing))], "; ")
+	if err != nil {
+		e.log.Error("another program changed the kernel's state and it could not be mended", "missing", what, "error", err)
+		return healPause
+	}
+	e.stats.healed()
+	e.log.Warn("another program changed the kernel's state; mended", "missing", what, "count", len(missing))
+	e.event(Notice, "heal", "Another program had changed routing or filter rules; they are back.")
+	if fight {
+		e.health.Set("fight", Problem, "Another program keeps removing this router's rules.",
+			"Find it (mwan3, pbr, a network manager's script?) and stop it.")
+	} else {
+		e.health.Clear("fight")
+	}
+	// The kernel announced our own repair, too.
+	return 0
+}
+
+// planInput gathers what a plan follows from, as it stands now.
+func (e *Engine) planInput() (plan.Input, []steer.LinkCondition) {
+	links := e.planLinks()
+	conditions := make([]steer.LinkCondition, len(links))
+	for i, l := range links {
+		conditions[i] = l.LinkCondition
+	}
+	return plan.Input{
+		Now:      e.now(),
+		Policy:   e.policy.current(),
+		LAN:      e.planLAN(),
+		Links:    links,
+		Devices:  e.planDevices(),
+		Names:    e.planNames(),
+		Prefixes: e.planPrefixes(),
+		Forwards: e.planForwards(),
+		DNS:      plan.DNS{Redirect: e.redirect, Port: e.resolverPort},
+	}, conditions
+}
+
+// trial tells whether a policy would be applied: everything but the commit.
+func (e *Engine) trial(ctx context.Context, p *policy.Compiled) error {
+	in, _ := e.planInput()
+	in.Policy = p
+	state, err := plan.Compile(in)
+	if err != nil {
+		return err
+	}
+	return e.machine.Check(ctx, state.Ruleset.Replace(plan.Standing{}))
+}
+
+// choiceOf finds the steering choice of the plan in force that a policy decision means.
+func (p *planner) choiceOf(s policy.Steer) (plan.Choice, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := steer.Key(s)
+	for _, c := range p.state.Choices {
+		if steer.Key(c.Steer) == key {
+			return c, true
+		}
+	}
+	return plan.Choice{}, false
+}
+
+// kernelEvent takes what the machine announced about its routing and filter state.
+func (p *planner) kernelEvent(k hal.EventKind) {
+	if k == hal.RoutingChanged || k == hal.FirewallChanged {
+		signal(p.foreign)
+	}
+}

@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/trenza-router/trenza/router/policy"
+	"github.com/trenza-router/trenza/router/store"
+)
+
+// policyInForce is the policy that decides now, with the text that it was read from.
+type policyInForce struct {
+	mu       sync.RWMutex
+	compiled *policy.Compiled
+	warnings []policy.Warning
+	saved    store.Policy
+}
+
+func (p *policyInForce) current() *policy.Compiled {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.compiled
+}
+
+// ErrConflict: the policy was changed by someone else since it was read.
+var ErrConflict = errors.New("the policy was changed meanwhile: read it again and repeat your change")
+
+// known is what a policy is checked against.
+func (e *Engine) known() policy.Known {
+	var links []string
+	for _, w := range e.wans {
+		links = append(links, w.config.Name)
+	}
+	return policy.Known{
+		Links: links,
+		Categories: func(app string) (string, bool) {
+			a, ok := e.catalog.App(app)
+			return a.Category, ok
+		},
+		Category: e.catalog.HasCategory,
+	}
+}
+
+// loadPolicy puts the stored policy in force; in a new house that of the configured file, or an empty one.
+func (e *Engine) loadPolicy(ctx context.Context) error {
+	saved, err := e.store.CurrentPolicy(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		text := ""
+		if e.config.Policy != "" {
+			data, err := os.ReadFile(e.config.Policy)
+			switch {
+			case err == nil:
+				text = string(data)
+			case !errors.Is(err, os.ErrNotExist):
+				return fmt.Errorf("reading the first policy: %w", err)
+			}
+		}
+		p, err := policy.Parse(e.config.Policy, []byte(text))
+		if err != nil {
+			return fmt.Errorf("reading the first policy: %w", err)
+		}
+		compiled, warnings, err := policy.Compile(p, e.known())
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.config.Policy, err)
+		}
+		e.policy.compiled, e.policy.warnings = compiled, warnings
+		if text == "" {
+			return e.adoptPolicy(compiled)
+		}
+		if e.policy.saved, err = e.store.SavePolicy(ctx, text, "setup", "first start"); err != nil {
+			e.log.Error("the first policy is in force but could not be stored", "error", err)
+		}
+		return e.adoptPolicy(compiled)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the stored policy: %w", err)
+	}
+	p, err := policy.Parse("stored policy", []byte(saved.Text))
+	if err != nil {
+		return fmt.Errorf("reading the stored policy: %w", err)
+	}
+	compiled, warnings, err := policy.Compile(p, e.known())
+	if err != nil {
+		return fmt.Errorf("checking the stored policy: %w", err)
+	}
+	e.policy.compiled, e.policy.warnings, e.policy.saved = compiled, warnings, saved
+	return e.adoptPolicy(compiled)
+}
+
+// adoptPolicy tells the parts that depend on what the policy names.
+func (e *Engine) adoptPolicy(c *policy.Compiled) error {
+	e.interner.SetSelectors(c.Domains())
+	if err := e.hosts.SetNamed(c.Policy().Devices, e.now()); err != nil {
+		return fmt.Errorf("naming the policy's devices: %w", err)
+	}
+	return nil
+}
+
+// Problems is an error that lists everything that is wrong with what a person wrote.
+type Problems []string
+
+func (p Problems) Error() string {
+	if len(p) == 1 {
+		return p[0]
+	}
+	return fmt.Sprintf("%s (and %d more)", p[0], len(p)-1)
+}
+
+func problems(err error) Problems {
+	var list policy.Problems
+	if !errors.As(err, &list) {
+		return Problems{err.Error()}
+	}
+	var out Problems
+	for _, p := range list {
+		out = append(out, p.Error())
+	}
+	return out
+}
+
+// CheckPolicy reads a policy and says what it would change. The error is of type Problems when the policy is at fault.
+func (e *Engine) CheckPolicy(ctx context.Context, text string) (*policy.Compiled, []policy.Warning, []policy.Change, error) {
+	p, err := policy.Parse("policy", []byte(text))
+	if err != nil {
+		return nil, nil, nil, problems(err)
+	}
+	compiled, warnings, err := policy.Compile(p, e.known())
+	if err != nil {
+		return nil, nil, nil, problems(err)
+	}
+	if err := e.trial(ctx, compiled); err != nil {
+		return nil, nil, nil, fmt.Errorf("trying the policy: %w", err)
+	}
+	return compiled, warnings, policy.Diff(e.policy.current().Policy(), p), nil
+}
+
+// SetPolicy puts a policy in force, whole or not at all. version is the one that the writer read; 0 does not look.
+func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) (PolicyView, error) {
+	e.policyChange.Lock()
+	defer e.policyChange.Unlock()
+	if now := e.Policy(); version != 0 && version != now.Version {
+		return PolicyView{}, fmt.Errorf("version %d was edited, version %d is in force: %w", version, now.Version, ErrConflict)
+	}
+	compiled, warnings, changes, err := e.CheckPolicy(ctx, text)
+	if err != nil {
+		return PolicyView{}, err
+	}
+	old := e.policy.current()
+	e.policy.mu.Lock()
+	e.policy.compiled = compiled
+	e.policy.mu.Unlock()
+	back := func(cause error) error {
+		e.policy.mu.Lock()
+		e.policy.compiled = old
+		e.policy.mu.Unlock()
+		if err := e.adoptPolicy(old); err != nil {
+			return errors.Join(cause, err)
+		}
+		return cause
+	}
+	if err := e.adoptPolicy(compiled); err != nil {
+		return PolicyView{}, back(err)
+	}
+	in, conditions := e.planInput()
+	if err := e.commit(ctx, in, conditions); err != nil {
+		return PolicyView{}, back(fmt.Errorf("putting the policy in force: %w", err))
+	}
+	// The kernel's labels follow what the new policy selects by name.
+	e.tell(ctx, e.names.Relabel(e.now()))
+	e.judgeAgain(ctx)
+	saved, err := e.store.SavePolicy(ctx, text, by, fmt.Sprintf("%d changes", len(changes)))
+	if err != nil {
+		e.log.Error("the policy is in force but could not be stored; it is lost at the next start", "error", err)
+		e.health.Set("policy-store", Problem, "The latest rules are in force but could not be stored.", "Free some space and save them again.")
+		saved = store.Policy{Version: e.policy.saved.Version + 1, At: time.Now(), Author: by, Text: text}
+	} else {
+		e.health.Clear("policy-store")
+	}
+	e.policy.mu.Lock()
+	e.policy.warnings, e.policy.saved = warnings, saved
+	e.policy.mu.Unlock()
+	e.event(Notice, "policy", fmt.Sprintf("The rules were changed by %s: %d changes.", by, len(changes)))
+	return e.Policy(), nil
+}
+
+// Policy is the policy in force.
+func (e *Engine) Policy() PolicyView {
+	e.policy.mu.RLock()
+	defer e.policy.mu.RUnlock()
+	v := PolicyView{Version: e.policy.saved.Version, Changed: e.policy.saved.At, By: e.policy.saved.Author, Text: e.policy.saved.Text}
+	for _, w := range e.policy.warnings {
+		v.Warnings = append(v.Warnings, w.String())
+	}
+	for _, f := range e.policy.compiled.Findings() {
+		v.Findings = append(v.Findings, f.String())
+	}
+	return v
+}
