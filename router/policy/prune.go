@@ -1,156 +1,129 @@
 package policy
 
-// Prune drops the rules that cannot change what Verdict says of one aspect any more, for a flow of which part is known.
-// rules are in canonical order; certain tells of a rule that it matches whatever the rest turns out to be, while the
-// others still may or may not. For AspectFilter the answer includes Log; for AspectQoS it is the class alone.
-//
-// router/plan narrows a policy down dimension by dimension; without Prune every rule about a port would be looked
-// at again behind every rule about an application that overrules it.
+// Prune leaves out the rules that cannot change the Verdict's part for one aspect (Steer; Class for AspectQoS; Blocked
+// and Silent for AspectFilter; Log), whichever of the rules match. The rules are in canonical order, and certain tells
+// of which it is known that they match; the others may. Equal results of Prune mean equal verdicts, so that whoever
+// compiles a policy can share what it makes of them.
 func (c *Compiled) Prune(a Aspect, rules []int, certain func(i int) bool) []int {
+	p := pruner{c: c, rules: rules, certain: certain, out: make([]int, 0, len(rules))}
 	switch a {
 	case AspectSteer:
-		return c.pruneSteer(rules, certain)
+		p.steer()
 	case AspectQoS:
-		return c.pruneClass(rules, certain)
+		p.class()
 	case AspectFilter:
-		return c.pruneFilter(rules, certain)
+		p.filter()
+	case AspectLog:
+		p.log()
 	}
-	return rules
+	return p.out
 }
 
-// pruneSteer: the first certain rule of a tier ends its tier; a certain must ends all but bounds; a certain user
-// rule ends the defaults unless a bound may leave nothing of it.
-func (c *Compiled) pruneSteer(rules []int, certain func(i int) bool) []int {
-	var out []int
-	must, user, fallback, bound := false, false, false, false
-	for _, i := range rules {
-		r := &c.rules[i]
-		if r.Steer == nil {
-			continue
+type pruner struct {
+	c       *Compiled
+	rules   []int
+	certain func(i int) bool
+	out     []int
+}
+
+// any tells whether a rule that holds is in the list, and whether one is certain to match.
+func (p *pruner) any(holds func(r *compiledRule) bool) (present, certain bool) {
+	for _, i := range p.rules {
+		if holds(&p.c.rules[i]) {
+			present = true
+			certain = certain || p.certain(i)
 		}
-		decided := &fallback
-		switch {
+	}
+	return present, certain
+}
+
+// keep takes rule i unless its kind is done.
+func (p *pruner) keep(done *bool, i int) {
+	if *done {
+		return
+	}
+	p.out = append(p.out, i)
+	*done = p.certain(i)
+}
+
+func (p *pruner) steer() {
+	limits, _ := p.any(func(r *compiledRule) bool { return r.Steer != nil && r.Force == Bound && p.c.restricts(r) })
+	var done [4]bool // by rank: of one kind the first that matches counts, and none behind a certain one does
+	for _, i := range p.rules {
+		r := &p.c.rules[i]
+		switch k := rank(&r.Rule); {
+		case r.Steer == nil:
 		case r.Force == Bound:
-			bound = true
-			out = append(out, i)
-			continue
-		case must:
-			continue
-		case r.Force == Must:
-			decided = &must
-		case r.Tier == User:
-			decided = &user
-		case user && !bound: // bounds stand before user rules and defaults
-			continue
-		}
-		if !*decided {
-			out = append(out, i)
-			*decided = certain(i)
+			p.out = append(p.out, i)
+		case k == 2 && done[0], k == 3 && (done[0] || done[2] && !limits):
+		default:
+			p.keep(&done[k], i)
 		}
 	}
-	return out
 }
 
-// pruneClass: the first rule with a class decides.
-func (c *Compiled) pruneClass(rules []int, certain func(i int) bool) []int {
-	var out []int
-	for _, i := range rules {
-		r := &c.rules[i]
-		if r.QoS == nil || r.Force == Bound || !r.qos.says(qosClass) {
-			continue
+func (p *pruner) class() {
+	done := false
+	for _, i := range p.rules {
+		if r := &p.c.rules[i]; r.QoS != nil && r.Force != Bound && r.qos.says(qosClass) {
+			p.keep(&done, i)
 		}
-		out = append(out, i)
-		if certain(i) {
+	}
+}
+
+func (p *pruner) log() {
+	done := false
+	for _, i := range p.rules {
+		if p.c.rules[i].Log && p.certain(i) {
+			p.out, done = append(p.out, i), true
 			break
 		}
 	}
-	return out
-}
-
-// filterKind is what a filter rule is to the order of decision; the first rule of a kind that matches stands for it.
-type filterKind uint8
-
-const (
-	firmBlock filterKind = iota // must, cannot be lifted
-	liftableBlock
-	mustAllow
-	userBlock
-	userAllow
-	otherAction // default
-	mustMode
-	userMode
-	otherMode
-	boundMode
-	filterKinds
-)
-
-func (r *compiledRule) filterKind() filterKind {
-	f := r.Filter
-	tier := 2
-	switch {
-	case r.Force == Must:
-		tier = 0
-	case r.Tier == User:
-		tier = 1
-	}
-	switch {
-	case f.Action == NoAction && r.Force == Bound:
-		return boundMode
-	case f.Action == NoAction:
-		return [...]filterKind{mustMode, userMode, otherMode}[tier]
-	case tier == 2:
-		return otherAction
-	case tier == 1 && f.Action == Block:
-		return userBlock
-	case tier == 1:
-		return userAllow
-	case f.Action == Allow:
-		return mustAllow
-	case f.Liftable:
-		return liftableBlock
-	}
-	return firmBlock
-}
-
-func (c *Compiled) pruneFilter(rules []int, certain func(i int) bool) []int {
-	var possible, sure [filterKinds]bool
-	permissive := false // the mode may be allow-all, in which a user's block counts for nothing
-	for _, i := range rules {
-		if r := &c.rules[i]; r.Filter != nil {
-			k := r.filterKind()
-			possible[k] = true
-			sure[k] = sure[k] || certain(i)
-			permissive = permissive || r.Filter.Mode == ModeAllow
+	for _, i := range p.rules {
+		if p.c.rules[i].Log && !done {
+			p.out = append(p.out, i)
 		}
 	}
-	idle := func(k filterKind) bool {
-		switch {
-		case sure[firmBlock]:
-			return k != firmBlock
-		case sure[mustAllow] && !possible[liftableBlock]:
-			return k > mustAllow
-		case sure[userBlock] && !permissive:
-			return k > userBlock
+}
+
+func mustAction(a FilterAction) func(r *compiledRule) bool {
+	return func(r *compiledRule) bool { return r.Filter != nil && r.Force == Must && r.Filter.Action == a }
+}
+
+func (p *pruner) filter() {
+	_, blocked := p.any(func(r *compiledRule) bool { return mustAction(Block)(r) && !r.Filter.Liftable })
+	_, allowed := p.any(mustAction(Allow))
+	liftable, _ := p.any(func(r *compiledRule) bool { return mustAction(Block)(r) && r.Filter.Liftable })
+	var blockDone, allowDone, userBlockDone, userAllowDone, fallbackDone bool
+	for _, i := range p.rules {
+		r := &p.c.rules[i]
+		if r.Filter == nil {
+			continue
 		}
-		return false
-	}
-	var out []int
-	var done [filterKinds]bool
-	logged := false
-	for _, i := range rules {
-		r := &c.rules[i]
-		keep := r.Log && !logged
-		logged = logged || r.Log && certain(i)
-		if r.Filter != nil {
-			if k := r.filterKind(); !idle(k) && !done[k] {
-				keep = true
-				// Every bound counts, for the strictest of them holds.
-				done[k] = certain(i) && k != boundMode
+		switch k := rank(&r.Rule); {
+		case k == 0 && r.Filter.Action == Block:
+			// A block that cannot be lifted counts before any that can.
+			switch {
+			case !r.Filter.Liftable:
+				p.keep(&blockDone, i)
+			case !blocked:
+				p.out = append(p.out, i)
 			}
-		}
-		if keep {
-			out = append(out, i)
+		case blocked:
+		case k == 0 && r.Filter.Action == Allow:
+			p.keep(&allowDone, i)
+		case r.Filter.Mode != ModeUnset:
+			// Behind a certain allow the mode only matters for whether a user's block undoes a user's allow.
+			if !allowed || liftable {
+				p.out = append(p.out, i)
+			}
+		case k == 2 && allowed && !liftable:
+		case k == 2 && r.Filter.Action == Block:
+			p.keep(&userBlockDone, i)
+		case k == 2:
+			p.keep(&userAllowDone, i)
+		case k == 3 && !allowed:
+			p.keep(&fallbackDone, i)
 		}
 	}
-	return out
 }

@@ -148,12 +148,16 @@ const (
 
 // Steer is the choice of a link. Links are named as in the daemon's configuration.
 //
-//   - main must and default, and user rules: Use, Mode, Sticky, Failback, KillSwitch
-//   - main bound: Allow and Forbid only
+//   - main must and default: Use, Mode, Sticky, Failback, KillSwitch, OverQuota
+//   - main bound: Allow, Forbid, KillSwitch and OverQuota only
+//   - user rules: Use, Mode, Sticky, Failback, KillSwitch
+//
+// In a Decision, Allow and Forbid are empty, and where bounds take links away Use is complete and KillSwitch set: Any
+// then has the links to choose from in Use.
 type Steer struct {
 	Mode       SteerMode
 	Use        []LinkShare // Failover: order; Fixed: one; Balance: shares; Any: empty
-	Sticky     Sticky
+	Sticky     Sticky      // balance only
 	Failback   Failback
 	KillSwitch bool // when no link of Use lives the flow is refused instead of taking another
 	Allow      []string
@@ -161,7 +165,8 @@ type Steer struct {
 	OverQuota  bool // may use a link whose data quota is spent
 }
 
-// LinkShare is a link and its weight in a balance (1 to 1000; 0 outside a balance).
+// LinkShare is a link and its weight in a balance (1 to 1000; 0 outside a balance). In a Decision, a share of a balance
+// with weight 0 is a spare: it takes flows only while no link with a weight lives.
 type LinkShare struct {
 	Link   string
 	Weight int
@@ -171,7 +176,8 @@ type LinkShare struct {
 type Rate uint64
 
 // QoS is what a flow may expect of a full link. In a main bound, Cap is a maximum, Guarantee the budget per device and
-// MinPriority/MaxPriority the range of Priority.
+// MinPriority/MaxPriority the range of Priority. In a Decision that range is set when nobody says a Priority, so that
+// the one that follows from the class can be held inside it.
 type QoS struct {
 	Class                    string // "", or one of ClassNames
 	Priority                 *int   // 0 (first) to 7
@@ -211,6 +217,6 @@ const (
 type Filter struct {
 	Action   FilterAction
 	Mode     FilterMode
-	Liftable bool // main must block: a user's allow lifts it
-	Silent   bool // drop instead of refusing
+	Liftable bool // main must block, or mode deny-all in a main must or bound: a user's allow lifts it
+	Silent   bool // block and deny-all: drop instead of refusing
 }
