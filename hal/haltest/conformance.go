@@ -301,8 +301,8 @@ func conformSysctls(t *testing.T, m Surface) {
 	}
 }
 
-// ruleset holds the kinds of objects that the plan uses.
-const ruleset = `add table inet trenza
+// sampleRuleset holds the kinds of objects that the plan uses.
+const sampleRuleset = `add table inet trenza
 delete table inet trenza
 table inet trenza {
 	counter seen {
@@ -348,7 +348,7 @@ func conformLoad(t *testing.T, m Surface) {
 	if diff := cmp.Diff(hal.FirewallObjects{}, empty, cmpopts.EquateEmpty()); diff != "" {
 		t.Error("objects before anything was loaded:", diff)
 	}
-	must(t, m.Check(t.Context(), ruleset))
+	must(t, m.Check(t.Context(), sampleRuleset))
 	if after, err := m.Objects(t.Context()); err != nil || len(after.Chains) != 0 {
 		t.Errorf("after a check alone: %v, %v", after, err)
 	}
@@ -357,7 +357,7 @@ func conformLoad(t *testing.T, m Surface) {
 		Maps: []string{"learned6", "macs", "names4"}, Counters: []string{"seen"},
 	}
 	for range 2 {
-		must(t, m.Load(t.Context(), ruleset))
+		must(t, m.Load(t.Context(), sampleRuleset))
 		got, err := m.Objects(t.Context())
 		must(t, err)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -372,10 +372,10 @@ func conformLoad(t *testing.T, m Surface) {
 }
 
 func conformRefusal(t *testing.T, m Surface) {
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	before, err := m.Fingerprint(t.Context())
 	must(t, err)
-	bad := strings.Replace(ruleset, "jump choice_1", "frobnicate the packet", 1)
+	bad := strings.Replace(sampleRuleset, "jump choice_1", "frobnicate the packet", 1)
 	line := 1 + strings.Count(bad[:strings.Index(bad, "frobnicate")], "\n")
 	for what, try := range map[string]func(context.Context, string) error{"load": m.Load, "check": m.Check} {
 		err := try(t.Context(), bad)
@@ -400,7 +400,7 @@ func conformFingerprint(t *testing.T, m Surface) {
 	if got := print(); got != "" {
 		t.Errorf("without a table: %q", got)
 	}
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	first := print()
 	if first == "" {
 		t.Fatal("empty with a table")
@@ -411,13 +411,13 @@ func conformFingerprint(t *testing.T, m Surface) {
 			t.Errorf("%s changed it", what)
 		}
 	}
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	same("loading the same again")
 	must(t, m.SetElements(t.Context(), "names4", []hal.Element{{
 		Key: hal.ElementKey(uint32(0x10), netip.MustParseAddr("192.0.2.1")), Value: 7, Timeout: time.Hour,
 	}}))
 	same("a learned element")
-	must(t, m.Load(t.Context(), strings.Replace(ruleset, "packets 3 bytes 180", "packets 4 bytes 240", 1)))
+	must(t, m.Load(t.Context(), strings.Replace(sampleRuleset, "packets 3 bytes 180", "packets 4 bytes 240", 1)))
 	same("a counter")
 
 	for what, change := range map[string][2]string{
@@ -431,8 +431,8 @@ func conformFingerprint(t *testing.T, m Surface) {
 		"the priority of a hook": {"priority mangle", "priority mangle + 1"},
 		"one more chain":         {"\tchain prerouting", "\tchain spare {\n\t}\n\tchain prerouting"},
 	} {
-		changed := strings.Replace(ruleset, change[0], change[1], 1)
-		if changed == ruleset {
+		changed := strings.Replace(sampleRuleset, change[0], change[1], 1)
+		if changed == sampleRuleset {
 			t.Fatalf("the test's change %q does not apply", what)
 		}
 		must(t, m.Load(t.Context(), changed))
@@ -440,7 +440,7 @@ func conformFingerprint(t *testing.T, m Surface) {
 			t.Errorf("%s did not change it", what)
 		}
 	}
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	same("changing it back")
 	must(t, m.SetElements(t.Context(), "macs", []hal.Element{{Key: hal.ElementKey(flow.MAC{2, 0, 0, 0, 0, 1}), Value: 16}}))
 	if print() == first {

@@ -41,7 +41,7 @@ func wantElements(t *testing.T, m Surface, set string, want ...hal.Element) {
 }
 
 func conformElements(t *testing.T, m Surface) {
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	name := func(device uint32, addr string, value uint32, timeout time.Duration, comment string) hal.Element {
 		return hal.Element{
 			Key: hal.ElementKey(device, netip.MustParseAddr(addr)), Value: value, Timeout: timeout, Comment: comment,
@@ -90,7 +90,7 @@ func conformElements(t *testing.T, m Surface) {
 func conformElementErrors(t *testing.T, m Surface) {
 	key := hal.ElementKey(uint32(1), netip.MustParseAddr("192.0.2.1"))
 	wantError(t, m.SetElements(t.Context(), "names4", []hal.Element{{Key: key}}), hal.ErrNotFound) // no table yet
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	_, err := m.Elements(t.Context(), "nothing")
 	wantError(t, err, hal.ErrNotFound)
 	wantError(t, m.SetElements(t.Context(), "nothing", []hal.Element{{Key: key}}), hal.ErrNotFound)
@@ -118,7 +118,7 @@ func conformElementErrors(t *testing.T, m Surface) {
 	}
 	wantElements(t, m, "names4") // all or nothing
 
-	small := strings.Replace(ruleset, "size 65536", "size 2", 1)
+	small := strings.Replace(sampleRuleset, "size 65536", "size 2", 1)
 	must(t, m.Load(t.Context(), small))
 	three := make([]hal.Element, 3)
 	for i := range three {
@@ -133,7 +133,7 @@ func conformElementErrors(t *testing.T, m Surface) {
 
 // conformReload swaps chains and static sets beside learned ones, as an apply does.
 func conformReload(t *testing.T, m Surface) {
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	e := hal.Element{Key: hal.ElementKey(uint32(1), netip.MustParseAddr("192.0.2.1")), Value: 3, Timeout: time.Hour, Comment: "kept"}
 	must(t, m.SetElements(t.Context(), "names4", []hal.Element{e}))
 	must(t, m.Load(t.Context(), `flush chain inet trenza prerouting
@@ -170,7 +170,7 @@ table inet trenza {
 
 // conformManyElements sends more than a netlink attribute (64 KiB) and an ordinary socket buffer hold, and replaces all.
 func conformManyElements(t *testing.T, m Surface) {
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	const n = 20_000
 	batch := func(value uint32) []hal.Element {
 		l := make([]hal.Element, n)
@@ -209,14 +209,14 @@ func conformManyElements(t *testing.T, m Surface) {
 }
 
 func conformContext(t *testing.T, m Surface) {
-	must(t, m.Load(t.Context(), ruleset))
+	must(t, m.Load(t.Context(), sampleRuleset))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	rule := hal.Rule{Family: hal.IPv4, Priority: 9000, Table: hal.MainTable, SuppressPrefix: 0}
 	e := []hal.Element{{Key: hal.ElementKey(uint32(1), netip.MustParseAddr("192.0.2.1"))}}
 	for what, call := range map[string]func() error{
 		"Load":           func() error { return m.Load(ctx, "delete table inet trenza\n") },
-		"Check":          func() error { return m.Check(ctx, ruleset) },
+		"Check":          func() error { return m.Check(ctx, sampleRuleset) },
 		"Objects":        func() error { _, err := m.Objects(ctx); return err },
 		"Fingerprint":    func() error { _, err := m.Fingerprint(ctx); return err },
 		"Elements":       func() error { _, err := m.Elements(ctx, "names4"); return err },
