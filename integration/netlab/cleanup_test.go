@@ -45,7 +45,27 @@ func childLab(root string) int {
 		fmt.Println("ERROR", err)
 		return 1
 	}
-	fmt.Println("READY", lab.ID())
+	inside, err := lab.Router().Listen(ctx, "tcp", RouterWeb)
+	if err != nil {
+		fmt.Println("ERROR", err)
+		return 1
+	}
+	go func() {
+		for {
+			c, err := inside.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "the page")
+			c.Close()
+		}
+	}()
+	door, err := lab.Expose(ctx, "127.0.0.1:0", lab.Router(), RouterWeb)
+	if err != nil {
+		fmt.Println("ERROR", err)
+		return 1
+	}
+	fmt.Println("READY", lab.ID(), door)
 	<-ctx.Done()
 	if err := lab.Close(); err != nil {
 		fmt.Println("ERROR", err)
@@ -114,8 +134,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// startChild runs a lab in another process and returns its ID when it is ready.
-func startChild(t *testing.T, cmd *exec.Cmd) string {
+// startChild runs a lab in another process and returns, when it is ready, its ID
+// and the address at which it serves a page.
+func startChild(t *testing.T, cmd *exec.Cmd) (id, page string) {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -132,13 +153,14 @@ func startChild(t *testing.T, cmd *exec.Cmd) string {
 	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if id, ok := strings.CutPrefix(lines.Text(), "READY "); ok {
-			return id
+		if ready, ok := strings.CutPrefix(lines.Text(), "READY "); ok {
+			id, page, _ = strings.Cut(ready, " ")
+			return id, page
 		}
 		t.Errorf("the lab's process says: %s", lines.Text())
 	}
 	t.Fatalf("the lab's process did not get ready: %s", &stderr)
-	return ""
+	return "", ""
 }
 
 func TestKilledLabIsRemovedByTheNext(t *testing.T) {
@@ -147,7 +169,7 @@ func TestKilledLabIsRemovedByTheNext(t *testing.T) {
 	before := traces(t)
 	cmd := exec.CommandContext(testContext(t), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), childEnv+"="+root)
-	id := startChild(t, cmd)
+	id, _ := startChild(t, cmd)
 	s, err := load(filepath.Join(root, id))
 	if err != nil {
 		t.Fatal(err)

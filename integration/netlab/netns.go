@@ -30,15 +30,49 @@ type Namespace struct {
 
 // addNamespace makes a new namespace with its loopback device up. The name must
 // not exist yet.
+//
+// It does what `ip netns add` does, which has to go back to where it came from
+// and so fails in a user namespace.
 func addNamespace(ctx context.Context, name string) (*Namespace, error) {
-	if err := run(ctx, "", "ip", "netns", "add", name); err != nil {
-		return nil, err
+	if err := shareNames(); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", netnsDir, err)
 	}
 	n := &Namespace{name: name}
+	f, err := os.OpenFile(n.path(), os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return nil, fmt.Errorf("name network namespace %s: %w", name, err)
+	}
+	f.Close()
+	err = onOwnThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return unix.Mount("/proc/thread-self/ns/net", n.path(), "none", unix.MS_BIND, "")
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make network namespace %s: %w", name, err), os.Remove(n.path()))
+	}
 	if err := n.ip(ctx, "link set lo up"); err != nil {
 		return nil, errors.Join(err, n.remove(ctx))
 	}
 	return n, nil
+}
+
+// shareNames makes the folder of the names a shared mount, as `ip netns` does:
+// shells opened before see the namespaces made after.
+func shareNames() error {
+	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
+		return err
+	}
+	err := unix.Mount("", netnsDir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	// Not a mount of its own yet.
+	if err := unix.Mount(netnsDir, netnsDir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	return unix.Mount("", netnsDir, "none", unix.MS_SHARED|unix.MS_REC, "")
 }
 
 // remove takes the name away; the namespace ends with its last process and
@@ -73,37 +107,43 @@ func (n *Namespace) Command(ctx context.Context, name string, args ...string) *e
 	return cmd
 }
 
-// Do calls f with the calling goroutine's thread moved into the namespace, and
-// moves it back. Sockets, devices and processes that f makes on its own
-// goroutine belong to the namespace for good and can be used outside Do
-// afterwards; goroutines that f starts do not run in it. f must not wait for
-// long: it holds an operating-system thread.
+// Do calls f on a thread inside the namespace and waits for it. Sockets, devices
+// and processes that f makes on its own goroutine belong to the namespace for
+// good and can be used outside Do afterwards; goroutines that f starts do not
+// run in it.
 func (n *Namespace) Do(f func() error) error {
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("open the present network namespace: %w", err)
-	}
-	defer home.Close()
-	there, err := os.Open(n.path())
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("open network namespace %s: %w", n.name, err)
-	}
-	defer there.Close()
-	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("enter network namespace %s: %w", n.name, err)
-	}
-	defer func() {
-		// A thread that cannot go back stays locked, and Go ends it with the
-		// goroutine instead of running others on it.
-		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
-			runtime.UnlockOSThread()
+	return onOwnThread(func() error {
+		there, err := os.Open(n.path())
+		if err != nil {
+			return fmt.Errorf("open network namespace %s: %w", n.name, err)
 		}
+		defer there.Close()
+		if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace %s: %w", n.name, err)
+		}
+		return f()
+	})
+}
+
+// onOwnThread runs f on an operating-system thread that ends with it. A thread
+// cannot be sent back instead: in a user namespace that takes rights over the
+// machine's own network namespace, which nobody has there.
+func onOwnThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// Go cannot end the main thread, and would keep it where f leaves it. While
+			// this goroutine holds it, another gets another.
+			done <- onOwnThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		err := errors.New("the function ended its goroutine")
+		defer func() { done <- err }()
+		err = f()
 	}()
-	return f()
+	return <-done
 }
 
 // Dial connects from inside the namespace. The address must be numeric: names

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -48,13 +47,7 @@ func Check() error {
 
 // tryNamespace makes a network namespace and lets it go again.
 func tryNamespace() error {
-	failed := make(chan error)
-	go func() {
-		// The thread ends with this goroutine, and the namespace with it.
-		runtime.LockOSThread()
-		failed <- unix.Unshare(unix.CLONE_NEWNET)
-	}()
-	if err := <-failed; err != nil {
+	if err := onOwnThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }); err != nil {
 		return fmt.Errorf("make a network namespace: %w", err)
 	}
 	return nil

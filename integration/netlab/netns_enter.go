@@ -16,9 +16,9 @@ import (
 const unprivilegedEnv = "TRENZA_LAB_USERNS"
 
 // Enter makes a lab possible for a user who is not root: it runs this program
-// again, with the same arguments, as root of a new user namespace with network
-// and mount namespaces of its own. Call it first thing in the program's lab
-// command.
+// again, with the same arguments, as root of a new user namespace with a mount
+// namespace of its own. It stays in the machine's network namespace, so that
+// [Lab.Expose] works. Call it first thing in the program's lab command.
 //
 // It returns done = false if the caller shall go on: it has the rights already
 // (root), or is the process in the user namespace, which by now has private /run/netns and
@@ -40,7 +40,7 @@ func Enter() (done bool, code int, err error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), unprivilegedEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}

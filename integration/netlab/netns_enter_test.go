@@ -1,6 +1,8 @@
 package netlab
 
 import (
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +53,15 @@ func TestWithoutRoot(t *testing.T) {
 	root := labRoot(t)
 	labs := filepath.Join(root, "labs")
 	first := asNobody(t, root)
-	id := startChild(t, first)
+	id, page := startChild(t, first)
+	c, err := net.Dial("tcp", page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if text, err := io.ReadAll(c); err != nil || string(text) != "the page" {
+		t.Errorf("the page through the door: %q (%v)", text, err)
+	}
 	remote, err := Connect(labs, id)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +93,7 @@ func TestWithoutRoot(t *testing.T) {
 		t.Fatal("the killed lab left nothing behind: this test proves nothing")
 	}
 	second := asNobody(t, root)
-	id = startChild(t, second)
+	id, _ = startChild(t, second)
 	if left := s.living(); len(left) > 0 {
 		t.Errorf("processes left behind: %v", left)
 	}
