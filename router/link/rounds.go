@@ -115,9 +115,9 @@ func (m *Machine) suspect() bool {
 	return m.verdict.State.Usable() && len(m.failed)+m.captive > 0
 }
 
-// inDoubt counts the rounds that have failed or may still fail, and those that met a captive portal.
+// inDoubt counts the rounds that have failed or may still fail.
 func (m *Machine) inDoubt() int {
-	n := len(m.failed) + m.captive
+	n := len(m.failed)
 	for _, r := range m.rounds {
 		if !r.answered() {
 			n++

@@ -136,7 +136,7 @@ func (m *Machine) SetPhysical(now time.Time, p Physical) {
 		return
 	}
 	m.lastSent = time.Time{} // look at once
-	if !was.ready() || !p.ready() {
+	if !was.ready() || !p.ready() || len(m.usableTargets()) == 0 {
 		// What is in flight was sent under other conditions and says nothing about these. Where only a family comes or
 		// goes, doubts stay: an unsteady one must not hide the death of the other.
 		m.rounds, m.failed, m.captive, m.streak, m.excused = nil, nil, 0, 0, time.Time{}
@@ -202,7 +202,7 @@ func (m *Machine) judge(now time.Time, r *round, out outcome) {
 			m.streak = 0
 			return
 		}
-		m.streak = 0
+		m.streak, m.captive = 0, 0
 		if r.sent.After(m.lastGood) {
 			m.failed = append(m.failed, r.sent)
 		}

@@ -95,16 +95,17 @@ func turns(buckets []Bucket) []int {
 		total += b.Weight
 	}
 	out := make([]int, len(buckets))
+	rest := make([]int, len(buckets)) // what rounding down took away
 	order := make([]int, len(buckets))
 	sum := 0
 	for i, b := range buckets {
-		out[i] = max(b.Weight*Turns/total, 1)
-		order[i] = i
+		out[i], rest[i], order[i] = b.Weight*Turns/total, b.Weight*Turns%total, i
+		if out[i] == 0 {
+			out[i], rest[i] = 1, 0
+		}
 		sum += out[i]
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return buckets[b].Weight*Turns%total - buckets[a].Weight*Turns%total
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return rest[b] - rest[a] })
 	for i := 0; sum < Turns; i++ {
 		out[order[i%len(order)]]++
 		sum++
