@@ -110,7 +110,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("impossible name: %v", err)
 	}
 	// A dead first resolver: the second serves.
-	if err := os.WriteFile(l.env.Resolv, []byte("nameserver 10.99.1.1\nnameserver 10.99.1.99\noptions timeout:1 attempts:1\n"), 0o644); err != nil {
+	if err := os.WriteFile(l.env.Resolv, []byte("nameserver 10.99.1.99\nnameserver 10.99.1.1\noptions timeout:1 attempts:1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := l.Resolve(within(t), client.Resolve{Name: "github.com"}); err != nil || got.Server.String() != "10.99.1.1:53" {
@@ -253,17 +253,15 @@ func TestTransfer(t *testing.T) {
 }
 
 func TestTransferBreaks(t *testing.T) {
-	l := newLab(t, 7)
-	for _, d := range []wire.Direction{wire.Up, wire.Down} {
-		if d == wire.Down {
-			l = newLab(t, 8)
-		}
-		stop := l.stop
-		got, err := l.Transfer(within(t), client.Transfer{Target: at("github.com"), Order: wire.Order{Direction: d, Duration: time.Hour, Rate: 4_000_000}},
-			func(client.Moved) { stop() })
-		if !got.Broken || got.Outcome.Intact || err == nil {
-			t.Errorf("%s: the server ended under it: %+v, %v", d, got, err)
-		}
+	for n, d := range []wire.Direction{wire.Up, wire.Down} {
+		t.Run(string(d), func(t *testing.T) {
+			l := newLab(t, 7+n)
+			got, err := l.Transfer(within(t), client.Transfer{Target: at("github.com"), Order: wire.Order{Direction: d, Duration: time.Hour, Rate: 4_000_000}},
+				func(client.Moved) { l.stop() })
+			if !got.Broken || got.Outcome.Intact || err == nil {
+				t.Errorf("the server ended under it: %+v, %v", got, err)
+			}
+		})
 	}
 }
 
@@ -315,6 +313,13 @@ func TestTicks(t *testing.T) {
 		if err != nil || len(page.Records) != 1 || page.Records[0].Proto != wire.ProtoGame || page.Records[0].Local != game.Addr {
 			t.Errorf("recorded %+v, %v", page.Records, err)
 		}
+	}
+	if _, err := l.Exec(within(t), client.Exec{Argv: []string{"ip", "-6", "route", "del", "default"}}); err != nil {
+		t.Fatal(err)
+	}
+	fallback, err := l.Ticks(within(t), client.Ticks{Target: at("zoom.us")}, nil)
+	if err != nil || fallback.Received != 1 || !fallback.Addr.Addr().Is4() {
+		t.Errorf("without a route for IPv6: %+v, %v", fallback, err)
 	}
 	none, err := l.Ticks(within(t), client.Ticks{Target: client.Target{Host: "10.99.10.1", Port: 4444}, Count: 4, Rate: 100, Grace: 50 * time.Millisecond}, nil)
 	if err != nil || none.Sent != 4 || none.Received != 0 || none.Lost != 4 {

@@ -100,6 +100,20 @@ func dialUDP(ctx context.Context, t Target, a netip.Addr) (*net.UDPConn, error) 
 	return conn.(*net.UDPConn), nil
 }
 
+// firstUDP connects a UDP socket to the first address to which there is a route: without an answer there is nothing else
+// to choose by.
+func firstUDP(ctx context.Context, t Target, addrs []netip.Addr) (*net.UDPConn, error) {
+	var errs []error
+	for _, a := range addrs {
+		conn, err := dialUDP(ctx, t, a)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
 // listenUDP opens an unconnected UDP socket for talking to an address; QUIC needs one.
 func listenUDP(ctx context.Context, t Target, a netip.Addr) (*net.UDPConn, error) {
 	local := t.local(a)

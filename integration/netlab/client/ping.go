@@ -59,7 +59,15 @@ func (c *Client) Ping(ctx context.Context, job Ping) (Pinged, error) {
 	if err != nil {
 		return Pinged{}, err
 	}
-	to := addrs[0]
+	// Which address has a route is asked with a UDP socket that sends nothing.
+	probe := job.Target
+	probe.Port, probe.SourcePort = 9, 0
+	route, err := firstUDP(ctx, probe, addrs)
+	if err != nil {
+		return Pinged{}, err
+	}
+	to := addrPort(route.RemoteAddr()).Addr()
+	route.Close()
 	family := icmpFamily{"ip4:icmp", "0.0.0.0", 1, ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply, ipv4.ICMPTypeDestinationUnreachable}
 	if to.Is6() {
 		family = icmpFamily{"ip6:ipv6-icmp", "::", 58, ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply, ipv6.ICMPTypeDestinationUnreachable}

@@ -39,9 +39,10 @@ func (c *Client) Connect(ctx context.Context, job Connect) (Connected, error) {
 		conn, err = c.open(ctx, job.Target, job.Timeout)
 	case "udp":
 		var addrs []netip.Addr
-		if addrs, err = c.addresses(ctx, job.Target); err == nil {
-			conn, err = dialUDP(ctx, job.Target, addrs[0])
+		if addrs, err = c.addresses(ctx, job.Target); err != nil {
+			return Connected{}, err
 		}
+		conn, err = firstUDP(ctx, job.Target, addrs)
 	default:
 		return Connected{}, badJob("network %q: want tcp or udp", job.Network)
 	}

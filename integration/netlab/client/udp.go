@@ -104,7 +104,7 @@ func (c *Client) Ticks(ctx context.Context, job Ticks, progress func(Ticked)) (T
 	if err != nil {
 		return Ticked{}, err
 	}
-	conn, err := dialUDP(ctx, job.Target, addrs[0])
+	conn, err := firstUDP(ctx, job.Target, addrs)
 	if err != nil {
 		return Ticked{}, err
 	}

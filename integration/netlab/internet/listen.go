@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -106,6 +107,11 @@ func serveTCP(ctx context.Context, ln net.Listener, handle func(context.Context,
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
+			}
+			// Out of descriptors, or a client that left before its turn: later calls are served.
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ENOBUFS) {
+				_ = wire.Sleep(ctx, 10*time.Millisecond)
+				continue
 			}
 			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
 		}

@@ -324,3 +324,25 @@ func TestConfigGoesThroughJSON(t *testing.T) {
 		t.Errorf("off and default ports are not told apart: %+v", got.Ports)
 	}
 }
+
+// TestAddressAssignedLater listens on given addresses, one of which the machine does not have yet.
+func TestAddressAssignedLater(t *testing.T) {
+	later := netip.MustParseAddr("203.0.113.250")
+	start(t, func(cfg *internet.Config) {
+		cfg.Listen = []netip.Addr{later, netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("2001:db8:100::250")}
+	})
+	conn, err := net.Dial("udp", "203.0.113.10:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "x")
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := conn.Read(make([]byte, 100)); err != nil || n == 0 {
+		t.Errorf("at an address that is there: %v", err)
+	}
+	if conn, err := net.Dial("tcp", "203.0.113.11:80"); err == nil {
+		conn.Close()
+		t.Error("served at an address that was not given")
+	}
+}

@@ -29,7 +29,8 @@ func serveUDP(ctx context.Context, conn *net.UDPConn, answer func(b []byte, loca
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil:
-			// An ICMP error about an earlier answer; the next client has nothing to do with it.
+			// Such as a want of memory: the next datagram may find some.
+			_ = wire.Sleep(ctx, time.Millisecond)
 			continue
 		}
 		if a := localOf(oob[:oobn], v4); a.IsValid() {
