@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -194,12 +195,20 @@ func inodeOf(path string) (dev, ino uint64, err error) {
 }
 
 // defaultRoot returns where the folders of the labs are: /run/trenza-lab for
-// root, the user's runtime folder for others.
+// root, for others a folder in the user's runtime folder or, without one, in
+// /tmp.
 func defaultRoot() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && (os.Geteuid() != 0 || os.Getenv(unprivilegedEnv) != "") {
+	uid := os.Getenv(unprivilegedEnv)
+	if uid == "" {
+		if os.Geteuid() == 0 {
+			return "/run/trenza-lab"
+		}
+		uid = strconv.Itoa(os.Geteuid())
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		return filepath.Join(dir, "trenza-lab")
 	}
-	return "/run/trenza-lab"
+	return filepath.Join(os.TempDir(), "trenza-lab-"+uid)
 }
 
 // lock makes root if it is not there and takes the lock that guards making and
@@ -211,6 +220,12 @@ func lock(root string) (unlock func(), err error) {
 	dir, err := os.Open(root)
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of the labs: %w", err)
+	}
+	// What state files say is believed, so they must be this user's.
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() {
+		dir.Close()
+		return nil, fmt.Errorf("the folder of the labs %s belongs to user %d: remove it, or choose another (%v)", root, st.Uid, err)
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)

@@ -111,7 +111,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if _, err := lab.Spawn(lab.Host("phone").Namespace, "stubborn", "sh", "-c", "trap '' TERM; sleep 1000 & wait; sleep 1000"); err != nil {
 		t.Fatal(err)
 	}
-	if err := lab.await(testContext(t), "the stubborn program", func() (bool, error) {
+	if err := await(testContext(t), "the stubborn program", func() (bool, error) {
 		return len(lab.state.living()) >= 6, nil // four DHCP servers, the shell, its child
 	}); err != nil {
 		t.Fatal(err)

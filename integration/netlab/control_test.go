@@ -21,7 +21,7 @@ func testControl(t *testing.T, lab *Lab) {
 	useLink(t, lab, spec)
 	carrier := func(want string) {
 		t.Helper()
-		if err := lab.await(ctx, "carrier "+want, func() (bool, error) {
+		if err := await(ctx, "carrier "+want, func() (bool, error) {
 			out, err := lab.Router().Command(ctx, "cat", "/sys/class/net/"+spec.Device+"/carrier").Output()
 			return strings.TrimSpace(string(out)) == want, err
 		}); err != nil {

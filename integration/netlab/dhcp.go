@@ -49,7 +49,7 @@ func (n *Namespace) RequestLease(ctx context.Context, device, hostname string, w
 			return leaseOf(got.ACK)
 		}
 		if ctx.Err() != nil {
-			return Lease{}, fmt.Errorf("no DHCP lease for %s in %s: %w", device, n.name, err)
+			return Lease{}, fmt.Errorf("no DHCP lease for %s in %s: %w", device, n.name, context.Cause(ctx))
 		}
 	}
 }

@@ -85,14 +85,28 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// What fails in the lab ends the wait for the rest of it.
+	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	defer time.AfterFunc(startTimeout, func() { cancel(fmt.Errorf("the lab did not work within %v", startTimeout)) }).Stop()
 	if err := l.build(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("build the lab: %w", err), l.Close())
 	}
 	return l, nil
 }
 
+// startTimeout bounds the building of a lab; it takes seconds on an idle machine.
+const startTimeout = 2 * time.Minute
+
+// maxSocketPath is the longest path of a unix socket (unix(7)).
+const maxSocketPath = 107
+
 // register cleans up after others, and claims the names of a new lab.
 func register(ctx context.Context, o Options) (*Lab, error) {
+	if path := filepath.Join(o.Root, o.ID, controlSocket); len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the lab's control socket %s: a path of %d bytes is too long (%d): choose a shorter Root", path, len(path), maxSocketPath)
+	}
 	unlock, err := lock(o.Root)
 	if err != nil {
 		return nil, err

@@ -208,7 +208,7 @@ func TestHome(t *testing.T) {
 	})
 	t.Run("privacy addresses where asked for", func(t *testing.T) {
 		for _, h := range lab.Hosts() {
-			if err := lab.await(ctx, "addresses of "+h.Spec().Name, func() (bool, error) {
+			if err := await(ctx, "addresses of "+h.Spec().Name, func() (bool, error) {
 				addrs, err := h.Addresses6(ctx)
 				return len(addrs) == 2 || !h.Spec().Privacy && len(addrs) == 1, err
 			}); err != nil {

@@ -99,11 +99,11 @@ func (n *Namespace) etc() string { return filepath.Join(netnsEtcDir, n.name) }
 // Command returns a command that will run in the namespace, with the
 // namespace's own /etc/resolv.conf and /sys. It is a process of its own from
 // start to end (`ip netns exec` replaces itself), so signals reach it. When ctx
-// ends it gets SIGTERM, and SIGKILL 5 s later.
+// ends it gets SIGTERM, and SIGKILL 2 s later.
 func (n *Namespace) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, tool("ip"), append([]string{"netns", "exec", n.name, name}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 2 * time.Second
 	return cmd
 }
 

@@ -7,12 +7,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// unprivilegedEnv marks the process that Enter started in a user namespace.
+// unprivilegedEnv marks the process that Enter started in a user namespace, and
+// tells it the user's number outside.
 const unprivilegedEnv = "TRENZA_LAB_USERNS"
 
 // Enter makes a lab possible for a user who is not root: it runs this program
@@ -38,7 +40,7 @@ func Enter() (done bool, code int, err error) {
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), unprivilegedEnv+"=1")
+	cmd.Env = append(os.Environ(), unprivilegedEnv+"="+strconv.Itoa(os.Getuid()))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},

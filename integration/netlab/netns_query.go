@@ -6,37 +6,44 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
 
-// awaitIPv6 waits until a device has a usable address in a prefix and the
-// namespace a default route over it.
-func (n *Namespace) awaitIPv6(ctx context.Context, device string, prefix netip.Prefix) error {
+// await polls until ready says true, and fails when it fails or ctx ends.
+func await(ctx context.Context, what string, ready func() (bool, error)) error {
 	for {
-		addrs, err := n.addresses6(ctx, device)
-		if err != nil {
-			return err
+		ok, err := ready()
+		if ok {
+			return nil
 		}
-		for _, a := range addrs {
-			if !prefix.Contains(a) {
-				continue
-			}
-			var route []json.RawMessage
-			if err := n.query(ctx, &route, "-6", "route", "show", "default", "dev", device); err != nil {
-				return err
-			}
-			if len(route) > 0 {
-				return nil
-			}
+		if ctx.Err() != nil { // before err, which is then only what the end did to ready
+			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
+		}
+		if err != nil {
+			return fmt.Errorf("wait for %s: %w", what, err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("no IPv6 address of %v and default route on %s in %s by router advertisement: %w",
-				prefix, device, n.name, context.Cause(ctx))
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// awaitIPv6 waits until a device has a usable address in a prefix, and a default
+// route over it, by router advertisement.
+func (n *Namespace) awaitIPv6(ctx context.Context, device string, prefix netip.Prefix) error {
+	what := fmt.Sprintf("an IPv6 address of %v and a default route on %s in %s", prefix, device, n.name)
+	return await(ctx, what, func() (bool, error) {
+		addrs, err := n.addresses6(ctx, device)
+		if err != nil || !slices.ContainsFunc(addrs, prefix.Contains) {
+			return false, err
+		}
+		var routes []json.RawMessage
+		err = n.query(ctx, &routes, "-6", "route", "show", "default", "dev", device)
+		return len(routes) > 0, err
+	})
 }
 
 // addresses6 returns a device's global addresses that are not tentative.

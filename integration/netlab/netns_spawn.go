@@ -22,7 +22,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Err returns how the program ended, after Done.
 func (p *Process) Err() error { return p.err }
 
-// Stop ends the program (SIGTERM, and SIGKILL 5 s later) and waits for that.
+// Stop ends the program (SIGTERM, and SIGKILL 2 s later) and waits for that.
 func (p *Process) Stop() {
 	p.stop()
 	<-p.done

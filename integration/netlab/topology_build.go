@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -201,7 +200,7 @@ func (l *Lab) startDHCP(ctx context.Context, n *Namespace, title, config string)
 		}
 	})
 	const bootps = ":0043 " // port 67 as in /proc/net/udp
-	return l.await(ctx, title+" to listen", func() (bool, error) {
+	return await(ctx, title+" to listen", func() (bool, error) {
 		var sockets []byte
 		err := n.Do(func() (err error) {
 			sockets, err = os.ReadFile("/proc/thread-self/net/udp")
@@ -209,21 +208,4 @@ func (l *Lab) startDHCP(ctx context.Context, n *Namespace, title, config string)
 		})
 		return strings.Contains(string(sockets), bootps), err
 	})
-}
-
-// await polls until ready says true, and fails when ctx or the lab ends.
-func (l *Lab) await(ctx context.Context, what string, ready func() (bool, error)) error {
-	for {
-		ok, err := ready()
-		if ok || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
-		case <-l.ctx.Done():
-			return fmt.Errorf("wait for %s: %w", what, context.Cause(l.ctx))
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
