@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+
+	"github.com/trenza-router/trenza/hal"
 )
 
 // Options configure a Machine. The zero value serves: nft from the PATH, the real /proc/sys, no log.
@@ -26,6 +28,8 @@ type Machine struct {
 
 	arrivals arrivals // what pings share: sockets_ping.go
 }
+
+var _ hal.Machine = (*Machine)(nil)
 
 // New makes a Machine. It opens nothing: sockets are opened by the calls that need them, so that a Machine made by
 // a process without rights still tells, call by call, what it may not do.
