@@ -54,7 +54,7 @@ func (m *Machine) Connections(ctx context.Context, mark, mask flow.Mark, f func(
 	}
 	err = s.ask(ctx, connectionGet, unix.NLM_F_DUMP, request, func(a message) {
 		// Old kernels dump everything, whatever the filter says.
-		if c, ok := decodeConnection(a.payload); ok && c.Mark&mask == mark&mask {
+		if c, ok := decodeConnection(a.payload); ok && (mask == 0 || c.Mark&mask == mark) {
 			f(c)
 		}
 	})

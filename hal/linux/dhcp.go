@@ -58,10 +58,11 @@ type dhcpClient struct {
 	log    *slog.Logger
 	began  time.Time
 
-	index int        // of the device that has the lease, or was switched on
-	lease grant      // zero: none
-	seen  bool       // the monitor has seen the lease's address on the device
-	hint  netip.Addr // the address to ask for: what the device had
+	index int            // of the device that has the lease, or was switched on
+	lease grant          // zero: none
+	said  dhcpv4.Options // all that the server said with the lease
+	seen  bool           // the monitor has seen the lease's address on the device
+	hint  netip.Addr     // the address to ask for: what the device had
 }
 
 // run serves the device until the context ends or the monitor fails.
@@ -90,7 +91,11 @@ func (c *dhcpClient) run(ctx context.Context, monitor *linkMonitor) error {
 			}
 			continue
 		}
-		if err := c.serve(ctx, link, monitor); err != nil && ctx.Err() == nil && !errors.Is(err, errLinkChanged) {
+		err := c.serve(ctx, link, monitor)
+		if errors.Is(err, hal.ErrPermission) {
+			return err
+		}
+		if ctx.Err() == nil && !errors.Is(err, errLinkChanged) {
 			c.log.Warn("DHCP met an error; trying again", "error", err, "after", firstWait)
 			if err := sleep(ctx, firstWait); err != nil {
 				return err
@@ -266,6 +271,9 @@ func (c *dhcpClient) ask(ctx context.Context, s *dhcpSocket, request *dhcpv4.DHC
 		}
 		return fmt.Errorf("the server %v refused the address: %q", m.ServerIdentifier(), short(m.Message()))
 	}
+	if renewal := !request.ClientIPAddr.IsUnspecified(); renewal {
+		complete(m, c.said)
+	}
 	g, doubts, err := readGrant(m, asked)
 	if err != nil {
 		return fmt.Errorf("lease from %v: %w", m.ServerIdentifier(), err)
@@ -280,7 +288,7 @@ func (c *dhcpClient) ask(ctx context.Context, s *dhcpSocket, request *dhcpv4.DHC
 		c.seen = false
 		c.log.Info("DHCP lease", "address", g.Addr, "gateway", g.Gateway, "server", g.Server, "until", g.Expires)
 	}
-	c.lease, c.hint = g, g.Addr.Addr()
+	c.lease, c.said, c.hint = g, m.Options, g.Addr.Addr()
 	c.tell(g.Lease)
 	return nil
 }

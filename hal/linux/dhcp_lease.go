@@ -84,6 +84,18 @@ func readGrant(m *dhcpv4.DHCPv4, asked time.Time) (g grant, doubts []string, err
 	return g, doubts, nil
 }
 
+// complete adds to the answer to a renewal what was said before and is not said again: some servers then only name the time.
+func complete(m *dhcpv4.DHCPv4, before dhcpv4.Options) {
+	for _, code := range []dhcpv4.OptionCode{
+		dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter, dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionDomainNameServer,
+		dhcpv4.OptionInterfaceMTU, dhcpv4.OptionServerIdentifier,
+	} {
+		if old := before.Get(code); old != nil && !m.Options.Has(code) {
+			m.UpdateOption(dhcpv4.OptGeneric(code, old))
+		}
+	}
+}
+
 // gatewayOf finds the default gateway: a default route among the classless static routes goes before the router
 // option (RFC 3442). It need not be inside the network of the address.
 func gatewayOf(m *dhcpv4.DHCPv4) netip.Addr {

@@ -2,7 +2,10 @@ package linux
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/trenza-router/trenza/hal"
 )
 
 const (
@@ -12,8 +15,8 @@ const (
 )
 
 // keepListening calls listen until the context ends, whose error it returns. listen opens its sockets, says so by calling
-// opened, and returns when they fail. A first failure to open is returned: the machine lacks something. Later ones are
-// logged, and tried again.
+// opened, and returns when they fail. A first failure to open is returned, for the machine lacks something, and so is a lack of rights.
+// Other failures are logged, and it is tried again.
 func (m *Machine) keepListening(ctx context.Context, what string, listen func(opened func()) error) error {
 	pause := reopenAfter
 	for first := true; ; {
@@ -21,7 +24,7 @@ func (m *Machine) keepListening(ctx context.Context, what string, listen func(op
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case first:
+		case first, errors.Is(err, hal.ErrPermission):
 			return err
 		}
 		m.log.Warn("the kernel's announcements of "+what+" broke off; listening again", "error", err, "after", pause)

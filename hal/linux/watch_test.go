@@ -276,10 +276,13 @@ func TestListenOverrun(t *testing.T) {
 		change(60, "02:00:00:00:00:07") // nobody reads: far more than fits
 		var handled, atLost int
 		ctx, cancel := context.WithCancel(t.Context())
-		lost, done := make(chan struct{}), make(chan error)
+		lost, done := make(chan time.Time, 2), make(chan error)
+		var stall sync.Mutex
 		var mu sync.Mutex
 		go func() {
 			done <- s.listen(ctx, func(message) {
+				stall.Lock()
+				defer stall.Unlock()
 				mu.Lock()
 				defer mu.Unlock()
 				handled++
@@ -287,10 +290,10 @@ func TestListenOverrun(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				atLost = handled
-				close(lost) // panics if it is called twice
+				lost <- time.Now()
 			})
 		}()
-		<-lost
+		first := <-lost
 		if atLost == 0 || atLost >= 60 {
 			t.Errorf("%d of 60 messages came before the loss was told; want those that fitted", atLost)
 		}
@@ -300,6 +303,14 @@ func TestListenOverrun(t *testing.T) {
 			defer mu.Unlock()
 			return handled >= atLost+1
 		})
+
+		// The next loss is told no sooner than lostEvery after the first.
+		stall.Lock()
+		change(60, "02:00:00:00:00:09")
+		stall.Unlock()
+		if second := <-lost; second.Sub(first) < lostEvery {
+			t.Errorf("lost was called twice in %v", second.Sub(first))
+		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("listen returned %v", err)
