@@ -44,7 +44,7 @@ type EventKind uint8
 const (
 	InterfaceChanged EventKind = iota // Event.Interface holds the new state; Deleted when it is gone
 	NeighbourChanged                  // Event.Neighbour
-	RoutingChanged                    // a rule or route of any table was added or deleted
+	RoutingChanged                    // a rule or route of any table was added or deleted, or routes went with their address or device
 	FirewallChanged                   // another process committed an nftables transaction
 )
 
@@ -53,7 +53,7 @@ type Event struct {
 	Kind      EventKind
 	Interface Interface
 	Neighbour Neighbour
-	Table     int  // RoutingChanged by a route: its table; by a rule: 0
+	Table     int  // RoutingChanged by a route: its table; by a rule, an address or a device: 0
 	Deleted   bool // the object is gone
 }
 
@@ -62,7 +62,8 @@ type Interfaces interface {
 	Interfaces(ctx context.Context) ([]Interface, error)
 	Neighbours(ctx context.Context) ([]Neighbour, error)
 	// Watch calls f for every change until the context ends. f runs on one goroutine and must not block for long. When
-	// the kernel dropped messages, Watch calls lost, after which the caller reads everything anew.
+	// the kernel dropped messages, Watch calls lost on the same goroutine, after which the caller reads everything anew.
+	// It does so once at the start too, as soon as it listens: a caller that reads everything in lost misses nothing.
 	Watch(ctx context.Context, f func(Event), lost func()) error
 }
 
@@ -79,6 +80,7 @@ type Lease struct {
 // AddressClient obtains an address for a device from the network it is plugged into and keeps it.
 type AddressClient interface {
 	// RunDHCP acquires and renews an IPv4 lease on the device until the context ends, configures the address on the
-	// device (never a route), and calls f for every lease and with a zero Lease when it is lost.
+	// device (never a route), and calls f for every lease and renewal, and with a zero Lease when it is lost. It waits for
+	// the device to exist. When the context ends, the address stays on the device, and the lease is not released.
 	RunDHCP(ctx context.Context, device string, f func(Lease)) error
 }

@@ -10,7 +10,7 @@ import (
 
 // Connection is an entry of the kernel's connection table. Orig is as the client sent it, Reply as the answer
 // arrives (its Dst is the router's own address on the link when source NAT is at work). ICMP echo has its
-// identifier in both ports of Orig.
+// identifier in both ports of Orig and Reply.
 type Connection struct {
 	ID            uint32 // CTA_ID
 	Orig, Reply   flow.Key
@@ -48,8 +48,9 @@ type Connections interface {
 	FlushConnections(ctx context.Context, mark, mask flow.Mark) error
 	// DeleteConnection deletes one entry; ErrNotFound when it is gone already.
 	DeleteConnection(ctx context.Context, c Connection) error
-	// WatchConnections calls f on one goroutine for every event until the context ends, and lost when the
-	// kernel dropped messages.
+	// WatchConnections calls f on one goroutine for every event until the context ends, and lost on the same when the
+	// kernel dropped messages, and once at the start, as soon as it listens. New and updated connections come
+	// without counters and timestamps.
 	WatchConnections(ctx context.Context, f func(ConnectionEvent), lost func()) error
 }
 
@@ -67,6 +68,8 @@ type PacketCopy struct {
 
 // PacketCopies hands out the copies that the kernel logs to an NFLOG group.
 type PacketCopies interface {
+	// WatchPackets calls f on one goroutine for every copy until the context ends; ErrExists when another process
+	// listens to the group. Copies that f is too slow for are dropped: they teach, and nothing depends on each.
 	WatchPackets(ctx context.Context, group uint16, f func(PacketCopy)) error
 }
 
