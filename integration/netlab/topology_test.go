@@ -1,52 +1,39 @@
 package netlab
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trenza-router/trenza/integration/netlab/internet"
+	"github.com/trenza-router/trenza/router/config"
 )
 
 func TestRouterConfig(t *testing.T) {
 	lab := &Lab{dir: "/x", specs: Home()}
-	var got struct {
-		Platform string
-		LAN      []struct{ Device string }
-		Links    []struct {
-			Name, Device, IPv4, IPv6, Role string
-			Metered                        bool
-			Rate                           struct{ Down, Up string }
-			Probes                         struct {
-				Interval string
-				Targets  []string
-			}
-		}
-		Leases []string
-		Policy string
-	}
 	text := lab.RouterConfig("/y/policy.yaml")
-	if err := yaml.Unmarshal([]byte(text), &got); err != nil {
-		t.Fatalf("%v\n%s", err, text)
+	got, err := config.Parse("lab.yaml", []byte(text))
+	if err != nil {
+		t.Fatalf("the daemon refuses it: %v\n%s", err, text)
 	}
-	if got.Platform != "static" || len(got.LAN) != 1 || got.LAN[0].Device != "lan0" || got.Policy != "/y/policy.yaml" ||
-		!cmp.Equal(got.Leases, []string{"/x/lan.leases"}) {
+	if got.Platform != config.Static || !cmp.Equal(got.LAN, []config.LAN{{Device: "lan0"}}) || got.Policy != "/y/policy.yaml" ||
+		!cmp.Equal(got.Leases, []string{"/x/lan.leases"}) || got.Web.Listen != RouterWeb {
 		t.Errorf("%+v from\n%s", got, text)
 	}
 	var links []string
 	for _, l := range got.Links {
-		links = append(links, strings.Join([]string{l.Name, l.Device, l.IPv4, l.IPv6, l.Role, l.Rate.Down, l.Rate.Up}, " "))
+		links = append(links, fmt.Sprint(l.Name, " ", l.Device, " ", l.IPv4.Mode, " ", l.IPv6.Mode, " ", l.Role, " ", l.Rate.Down, "/", l.Rate.Up))
 		if len(l.Probes.Targets) != 4 || l.Metered != (l.Name == "lte") {
 			t.Errorf("link %+v", l)
 		}
 	}
 	want := []string{
-		"fiber wan1 dhcp auto primary 100000kbit 20000kbit",
-		"wifi wan2 dhcp auto secondary 30000kbit 10000kbit",
-		"lte wan3 dhcp auto backup 20000kbit 8000kbit",
+		"fiber wan1 dhcp auto primary 100000000/20000000",
+		"wifi wan2 dhcp auto secondary 30000000/10000000",
+		"lte wan3 dhcp auto backup 20000000/8000000",
 	}
 	if d := cmp.Diff(want, links); d != "" {
 		t.Errorf("-want +got:\n%s", d)
