@@ -95,7 +95,7 @@ func (p Probes) Validate() error {
 func (p Probes) late() time.Duration { return p.Timeout / 2 }
 
 // spacing is the time between the rounds that confirm a suspicion.
-func (p Probes) spacing() time.Duration { return p.Interval / 5 }
+func (p Probes) spacing() time.Duration { return max(p.Interval/5, p.Timeout/4) }
 
 // Detection is the longest time from the silent death of a link that is in use to the state Down: the wait for the next
 // round, for the suspicion, for the rounds that confirm it to be sent, and for the last one to time out. 2.4 s by default.

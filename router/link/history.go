@@ -12,6 +12,7 @@ type Sample struct {
 	RTT    time.Duration // 0 when lost or when a login page answered
 	Lost   bool
 
+	urgent bool          // sent in a suspicion
 	jitter time.Duration // difference to the target's answer before
 	excess time.Duration // over the target's usual delay
 }
@@ -97,27 +98,26 @@ func (h *History) recent(since time.Time, n int) []Sample {
 	return tail
 }
 
-// loss is the share of lost probes since a moment, and of how many. Silence at the end of a target's record does not count:
-// it may be the target's, which says nothing about the link; when it speaks again, the gap does count. A link whose
-// targets are all silent is another matter than a lossy one.
+// loss is the share of lost probes since a moment, and of how many, up to statsWindow. Two kinds of losses do not count.
+// Probes sent in a suspicion are many and come just when others are lost: they would turn a gap of a second into a tenth of
+// a minute. And silence at the end of a target's record may be the target's, which says nothing about the link; when it
+// speaks again, the gap does count.
 func (h *History) loss(since time.Time) (share float64, sent int) {
-	l := h.recent(since, statsWindow)
 	spoken := map[Target]bool{}
 	lost := 0
-	for i := len(l) - 1; i >= 0; i-- {
-		switch s := l[i]; {
+	for i := len(h.samples) - 1; i >= 0 && sent < statsWindow && !h.samples[i].At.Before(since); i-- {
+		switch s := h.samples[i]; {
 		case !s.Lost:
 			spoken[s.Target] = true
-			sent++
-		case spoken[s.Target]:
+			if !s.urgent {
+				sent++
+			}
+		case spoken[s.Target] && !s.urgent:
 			lost++
 			sent++
 		}
 	}
-	if sent == 0 {
-		return 0, 0
-	}
-	return float64(lost) / float64(sent), sent
+	return float64(lost) / float64(max(sent, 1)), sent
 }
 
 // delay is the median of how much longer than usual the last answers took; 0 while there are too few.

@@ -71,6 +71,10 @@ func TestLevels(t *testing.T) {
 	if s := m.Status(); !s.End.Equal(time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)) || s.ClockDoubt {
 		t.Errorf("%+v", s)
 	}
+	m.Add(time.Now(), 0)
+	if seen := m.Usage().Seen; seen != seen.Round(0) {
+		t.Error("a time is kept with its monotonic reading, which hides jumps of the clock")
+	}
 	if got := NewMeter(Quota{}, time.UTC, Usage{}).Add(now, 1<<60); got != Plenty {
 		t.Errorf("without a limit: %v", got)
 	}

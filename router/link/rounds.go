@@ -28,13 +28,17 @@ type round struct {
 	waiting  int       // for so many results
 	web      int       // of these, of HTTP targets that usually answer
 	ok       bool      // an answer from beyond the link
+	urgent   bool      // sent in a suspicion
 	judged   bool
 	stalled  bool // a timeout was noticed late
 	pages    int  // answers of HTTP targets
 	foreign  int  // of these, somebody else's
 }
 
-func (r *round) answered() bool { return r.ok || r.foreign > 0 }
+// open tells whether the round may still fail and mean something: no answer yet, and no later one answered.
+func (r *round) open(lastGood time.Time) bool {
+	return !r.ok && r.foreign == 0 && r.sent.After(lastGood)
+}
 
 // target is a Target with what is known about it.
 type target struct {
@@ -76,20 +80,19 @@ func (m *Machine) Next(now time.Time) (time.Time, bool) {
 	if m.lastSent.IsZero() {
 		return now, true
 	}
-	doubt := m.inDoubt() < m.probes.FailCount // more rounds would tell more
-	if m.suspect() && doubt {
+	if m.suspect() {
 		return m.lastSent.Add(m.probes.spacing()), true
 	}
 	due := m.lastSent.Add(m.probes.Interval)
 	if !m.verdict.State.Usable() {
 		return due, true
 	}
-	if m.idle && !m.suspect() {
+	if m.idle {
 		due = m.lastSent.Add(m.probes.Idle)
 	}
 	for _, r := range m.rounds {
 		// A round in flight may become late before that.
-		if doubt && !r.answered() {
+		if r.open(m.lastGood) {
 			due = earlier(due, later(r.lateAt, m.lastSent.Add(m.probes.spacing())))
 		}
 	}
@@ -115,21 +118,11 @@ func (m *Machine) suspect() bool {
 	return m.verdict.State.Usable() && len(m.failed)+m.captive > 0
 }
 
-// inDoubt counts the rounds that have failed or may still fail.
-func (m *Machine) inDoubt() int {
-	n := len(m.failed)
-	for _, r := range m.rounds {
-		if !r.answered() {
-			n++
-		}
-	}
-	return n
-}
-
 // Begin starts a round: it returns its number and the targets to ask now. received is the device's count of received
 // packets, or 0 if it is not known.
 func (m *Machine) Begin(now time.Time, received uint64) (uint64, []Target) {
-	r := &round{sent: now, targets: m.choose(now), received: received}
+	r := &round{sent: now, urgent: m.urgent(), received: received}
+	r.targets = m.choose(now, r.urgent)
 	m.seq++
 	r.seq, r.waiting, m.lastSent = m.seq, len(r.targets), now
 	var out []Target
@@ -148,11 +141,15 @@ func (m *Machine) Begin(now time.Time, received uint64) (uint64, []Target) {
 	return r.seq, out
 }
 
+// urgent tells whether the link is suspected now.
+func (m *Machine) urgent() bool {
+	return m.suspect() || slices.ContainsFunc(m.rounds, func(r *round) bool { return r.open(m.lastGood) })
+}
+
 // choose picks a round's targets: all of them when something is to be found out, else one, to spare metered links.
-func (m *Machine) choose(now time.Time) []*target {
+func (m *Machine) choose(now time.Time, urgent bool) []*target {
 	usable := m.usableTargets()
-	open := slices.ContainsFunc(m.rounds, func(r *round) bool { return !r.answered() })
-	if !m.verdict.State.Usable() || m.suspect() || open || m.dearAt.IsZero() || now.Sub(m.dearAt) >= m.dearInterval() {
+	if urgent || !m.verdict.State.Usable() || m.dearAt.IsZero() || now.Sub(m.dearAt) >= m.dearInterval() {
 		m.dearAt = now
 		return usable
 	}
@@ -216,7 +213,7 @@ func (t *target) web() bool { return t.Kind == HTTP && t.speaks() }
 // note enters a result into the round, the target and the history.
 func (m *Machine) note(now time.Time, r *round, t *target, res Result) {
 	speaks := t.speaks()
-	s := Sample{At: r.sent, Target: t.Target, Lost: !res.OK && !res.Captive}
+	s := Sample{At: r.sent, Target: t.Target, Lost: !res.OK && !res.Captive, urgent: r.urgent}
 	switch {
 	case res.OK:
 		s.RTT, s.jitter = res.RTT, (res.RTT - t.rtt.last).Abs()

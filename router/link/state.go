@@ -46,9 +46,10 @@ type Verdict struct {
 // # How death is found
 //
 // While all is well one cheap target is asked in each interval, in turn. An answer that is late makes the link suspect:
-// now all targets are asked, every fifth of an interval, without waiting for timeouts. A single answer to any of them ends the suspicion.
-// When FailCount rounds sent after the last sign of life have timed out with nothing answered, the link is down; see
-// Probes.Detection.
+// now all targets are asked, every fifth of an interval, without waiting for timeouts. A single answer to any of them ends
+// the suspicion, whatever is still unanswered before it. When FailCount rounds sent after the last sign of life have timed
+// out, the link is down; see Probes.Detection. So a gap shorter than about that time less an interval (a roaming
+// radio, a route replaced) does not bring it down.
 //
 // Two things excuse a failed round. A timeout that was noticed too late says that this process stood still, not the link:
 // the round is void. And when packets kept arriving on the device while the round waited, its answers may stand in
