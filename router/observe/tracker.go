@@ -86,7 +86,7 @@ type growth struct {
 func (t *tracker) listed(c hal.Connection, now time.Time) (g growth, ok bool) {
 	k := connKey{c.ID, c.Orig}
 	e := t.conns[k]
-	if e != nil && e.final && !reborn(e, c) && e.reading == t.reading {
+	if e != nil && e.final && !reborn(e, c) && (e.reading == t.reading || !c.Start.IsZero()) {
 		return growth{}, false // it ended while this reading ran, which still shows it as it was
 	}
 	if e != nil && (e.final || reborn(e, c)) { // the kernel's memory is used anew
