@@ -162,6 +162,7 @@ func (f flusher) Write(b []byte) (int, error) {
 
 // serveHTTP runs the site on a listener until ctx ends; with a TLS config, HTTP/1.1 and HTTP/2 over TLS.
 func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, secure *tls.Config) error {
+	secure = secure.Clone() // the server adds to it; nil stays nil
 	srv := &http.Server{
 		Handler: h, TLSConfig: secure, ReadHeaderTimeout: time.Minute, IdleTimeout: idle,
 		BaseContext: func(net.Listener) context.Context { return ctx },
