@@ -85,7 +85,7 @@ func (m *Monitor) SetPhysical(p Physical) {
 // SetIdle says whether no new flow takes the link at present. A well and idle link is probed rarely, which spares metered data; when
 // it is needed again, it is looked at once.
 func (m *Monitor) SetIdle(idle bool) {
-	m.tell(func(now time.Time) { m.machine.SetIdle(now, idle) })
+	m.tell(func(time.Time) { m.machine.SetIdle(idle) })
 }
 
 func (m *Monitor) tell(f func(now time.Time)) {

@@ -140,9 +140,9 @@ func TestMonitorActsOnCarrierAtOnce(t *testing.T) {
 func TestMonitorIsPatientWithErrors(t *testing.T) {
 	w := &wire{}
 	watch(t, w, Up, func(m *Monitor, changes func() []string) {
-		time.Sleep(10*sec + 500*ms)
+		time.Sleep(10*sec + 900*ms)
 		w.broken.Store(true)
-		time.Sleep(600 * ms)
+		time.Sleep(700 * ms)
 		w.broken.Store(false)
 		time.Sleep(10 * sec)
 		if log := changes(); len(log) != 0 {

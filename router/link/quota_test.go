@@ -71,6 +71,7 @@ func TestLevels(t *testing.T) {
 	if s := m.Status(); !s.End.Equal(time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)) || s.ClockDoubt {
 		t.Errorf("%+v", s)
 	}
+	m = NewMeter(Quota{}, time.UTC, Usage{})
 	m.Add(time.Now(), 0)
 	if seen := m.Usage().Seen; seen != seen.Round(0) {
 		t.Error("a time is kept with its monotonic reading, which hides jumps of the clock")

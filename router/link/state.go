@@ -121,13 +121,9 @@ func NewMachine(probes Probes, assumed State, now time.Time) *Machine {
 // Verdict is the present state.
 func (m *Machine) Verdict() Verdict { return m.verdict }
 
-// SetIdle says whether the link is out of use, so that its probes may be rare while it is well.
-func (m *Machine) SetIdle(now time.Time, idle bool) {
-	if m.idle && !idle && now.Sub(m.lastSent) > m.probes.Interval {
-		m.lastSent = time.Time{} // what is known of it is old: look at once
-	}
-	m.idle = idle
-}
+// SetIdle says whether the link is out of use, so that its probes may be rare while it is well. A link that is
+// needed again is due at once if the last probe is older than an interval.
+func (m *Machine) SetIdle(idle bool) { m.idle = idle }
 
 // SetPhysical hands in what the link stands on.
 func (m *Machine) SetPhysical(now time.Time, p Physical) {

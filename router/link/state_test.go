@@ -274,16 +274,35 @@ func TestProbesAreSparing(t *testing.T) {
 		t.Errorf("%d probes in a well hour", s.probes)
 	}
 	s = newSim(t, well, four...)
-	s.machine.SetIdle(s.now(), true)
+	s.machine.SetIdle(true)
 	s.run(time.Hour)
 	if s.probes > 420 {
 		t.Errorf("%d probes in an idle hour", s.probes)
 	}
 	before := s.probes
-	s.machine.SetIdle(s.now(), false)
+	s.machine.SetIdle(false)
 	s.run(s.at + 1100*ms)
 	if n := s.probes - before; n < 1 {
 		t.Error("not looked at when needed again")
+	}
+}
+
+func TestOneLostProbeCostsOneRound(t *testing.T) {
+	run := func(l line) int {
+		s := newSim(t, l, four...)
+		s.run(25 * sec)
+		return s.probes
+	}
+	lost := 0
+	one := func(tg Target, sent time.Duration) (time.Duration, bool, bool) {
+		if sent > 10*sec && lost == 0 {
+			lost++
+			return silent(tg, sent)
+		}
+		return well(tg, sent)
+	}
+	if extra := run(one) - run(well); lost != 1 || extra < 3 || extra > 4 {
+		t.Errorf("a lost probe cost %d more", extra)
 	}
 }
 
