@@ -27,6 +27,22 @@ const reportVariable = "TRENZA_TEST_NAMESPACE_REPORT"
 // InNamespace fails the test when the process has no right to make a namespace.
 func InNamespace(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
+	inNamespace(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}, f)
+}
+
+// InUserNamespace is InNamespace with the rights that an ordinary user has who makes namespaces: root inside, and nobody
+// to the rest of the machine.
+func InUserNamespace(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	inNamespace(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}, f)
+}
+
+func inNamespace(t *testing.T, where *syscall.SysProcAttr, f func(t *testing.T)) {
+	t.Helper()
 	if report := os.Getenv(reportVariable); report != "" {
 		lo, err := netlink.LinkByName("lo")
 		if err == nil {
@@ -52,7 +68,7 @@ func InNamespace(t *testing.T, f func(t *testing.T)) {
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], args...)
 	child.Env = append(os.Environ(), reportVariable+"="+report)
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	child.SysProcAttr = where
 	out, err := child.CombinedOutput()
 	if err != nil {
 		t.Fatalf("in its own network namespace: %v\n%s", err, out)

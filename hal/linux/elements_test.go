@@ -1,0 +1,241 @@
+package linux
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/hal/haltest"
+)
+
+const namesTable = `table inet trenza {
+	map names4 {
+		type mark . ipv4_addr : mark
+		size 65536
+		flags timeout
+	}
+	set nets {
+		type ipv4_addr
+		flags interval
+		elements = { 10.0.0.0/8 }
+	}
+	set ifs {
+		type ifname
+		elements = { "lo" }
+	}
+	map wait {
+		type ipv4_addr : mark
+		timeout 1h
+	}
+}
+`
+
+func name(device uint32, n int, value uint32, timeout time.Duration, comment string) hal.Element {
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], 0x0a000000+uint32(n))
+	return hal.Element{Key: hal.ElementKey(device, netip.AddrFrom4(a)), Value: value, Timeout: timeout, Comment: comment}
+}
+
+func load(t *testing.T, m *Machine, text string) {
+	t.Helper()
+	if err := m.Load(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nft must show what was written over netlink as a person would have written it.
+func TestNftShowsElements(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		m := newMachine(t)
+		load(t, m, namesTable)
+		if err := m.SetElements(t.Context(), "names4", []hal.Element{name(0x10, 1, 0x80000005, time.Hour, "video.example")}); err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, "nft list map inet trenza names4")
+		for _, want := range []string{"0x00000010 . 10.0.0.1", "timeout 1h", `comment "video.example"`, ": 0x80000005"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("the listing lacks %q:\n%s", want, got)
+			}
+		}
+		// And the other way round: what nft wrote reads back.
+		run(t, `nft add element inet trenza names4 { 0x20 . 10.0.0.2 timeout 2h comment "by-hand" : 0x7 }`)
+		all, err := m.Elements(t.Context(), "names4")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []hal.Element{name(0x10, 1, 0x80000005, time.Hour, "video.example"), name(0x20, 2, 7, 2*time.Hour, "by-hand")}
+		if diff := cmp.Diff(want, all, cmpopts.IgnoreFields(hal.Element{}, "Expires"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestElementsOfOtherKinds(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		m := newMachine(t)
+		load(t, m, namesTable)
+		for _, set := range []string{"nets", "ifs"} {
+			if _, err := m.Elements(t.Context(), set); !errors.Is(err, hal.ErrUnsupported) {
+				t.Errorf("elements of %s: %v", set, err)
+			}
+		}
+		e := hal.Element{Key: hal.ElementKey(netip.MustParseAddr("192.0.2.1")), Value: 1}
+		if err := m.SetElements(t.Context(), "nets", []hal.Element{{Key: e.Key}}); !errors.Is(err, hal.ErrUnsupported) {
+			t.Errorf("an element of a set of ranges: %v", err)
+		}
+		if err := m.SetElements(t.Context(), "wait", []hal.Element{e}); err != nil {
+			t.Fatal(err)
+		}
+		all, err := m.Elements(t.Context(), "wait")
+		if err != nil || len(all) != 1 || all[0].Timeout != time.Hour || all[0].Expires <= 0 {
+			t.Errorf("an element of a set with a default timeout: %+v, %v", all, err)
+		}
+	})
+}
+
+// The way of kernels before 6.3 must give the same results, also while elements expire under its hands.
+func TestReplaceWithoutDestroy(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		m := newMachine(t)
+		m.noDestroy.Store(true)
+		load(t, m, namesTable)
+		write := func(value uint32) {
+			t.Helper()
+			batch := []hal.Element{
+				name(1, 1, value, time.Hour, "kept"),
+				name(2, 2, value, 0, ""),
+				name(3, int(value), value, time.Millisecond, "short"), // gone at any moment
+				name(3, 1_000_000, value, 5*time.Millisecond, "short"),
+			}
+			if err := m.SetElements(t.Context(), "names4", batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range uint32(300) {
+			write(i)
+		}
+		if err := m.DeleteElements(t.Context(), "names4", []hal.Element{name(2, 2, 0, 0, ""), name(9, 9, 0, 0, "")}); err != nil {
+			t.Fatal(err)
+		}
+		all, err := m.Elements(t.Context(), "names4")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 0 || all[0].Comment != "kept" || all[0].Value != 299 {
+			t.Errorf("after replacing 300 times: %+v", all)
+		}
+		for _, e := range all[1:] {
+			if e.Comment != "short" {
+				t.Errorf("left: %+v", e)
+			}
+		}
+	})
+}
+
+// A kernel that does not know the request answers EINVAL; the machine must then remember the other way.
+func TestDestroyIsKnown(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		m := newMachine(t)
+		load(t, m, namesTable)
+		if err := m.SetElements(t.Context(), "names4", []hal.Element{name(1, 1, 1, time.Hour, "")}); err != nil {
+			t.Fatal(err)
+		}
+		caps, err := m.Capabilities(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range caps {
+			if c.Name == "nft-destroy" && c.Present == m.noDestroy.Load() {
+				t.Errorf("the probe says %v, the editor goes without: %v", c.Present, m.noDestroy.Load())
+			}
+		}
+	})
+}
+
+// Writers, readers and loads at once: none may fail, and no reader may miss an element that stays.
+func TestElementsConcurrently(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		m := newMachine(t)
+		load(t, m, namesTable)
+		const stay = 3000
+		batch := make([]hal.Element, stay)
+		for i := range batch {
+			batch[i] = name(1, i, 1, time.Hour, "stays")
+		}
+		if err := m.SetElements(t.Context(), "names4", batch); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		do := func(n int, f func(i int) error) {
+			all.Go(func() {
+				for i := range n {
+					if err := f(i); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for w := range 3 {
+			do(500, func(i int) error {
+				return m.SetElements(t.Context(), "names4", []hal.Element{name(uint32(2+w), i, uint32(i), time.Hour, "comes")})
+			})
+		}
+		do(20, func(int) error { return m.Load(t.Context(), "table inet trenza {\n\tchain spare {\n\t}\n}\n") })
+		do(20, func(int) error { _, err := m.Fingerprint(t.Context()); return err })
+		do(10, func(int) error {
+			l, err := m.Elements(t.Context(), "names4")
+			n := 0
+			for _, e := range l {
+				if e.Comment == "stays" {
+					n++
+				}
+			}
+			if err == nil && n != stay {
+				t.Errorf("a reader saw %d of %d elements", n, stay)
+			}
+			return err
+		})
+		all.Wait()
+	})
+}
+
+// A full map in one call.
+func TestLargestBatch(t *testing.T) {
+	haltest.InNamespace(t, fillMap)
+}
+
+// In a user namespace the socket's buffer cannot be enlarged: the batch is halved until it fits.
+func TestLargestBatchInUserNamespace(t *testing.T) {
+	haltest.InUserNamespace(t, fillMap)
+}
+
+func fillMap(t *testing.T) {
+	m := newMachine(t)
+	load(t, m, namesTable)
+	batch := make([]hal.Element, 65536)
+	for i := range batch {
+		batch[i] = name(1, i, uint32(i), time.Hour, strings.Repeat("x", 100))
+	}
+	for range 2 {
+		if err := m.SetElements(t.Context(), "names4", batch); err != nil {
+			t.Fatal(err)
+		}
+		all, err := m.Elements(t.Context(), "names4")
+		if err != nil || len(all) != len(batch) {
+			t.Fatalf("%d of %d elements, %v", len(all), len(batch), err)
+		}
+	}
+	full := m.SetElements(t.Context(), "names4", []hal.Element{name(2, 1, 1, time.Hour, "")})
+	if !errors.Is(full, hal.ErrRefused) || !strings.Contains(full.Error(), "full") {
+		t.Errorf("one more than fit: %v", full)
+	}
+}
