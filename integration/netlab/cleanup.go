@@ -26,8 +26,9 @@ type state struct {
 	Processes  []process     `json:"processes"` // those the lab started
 }
 
-// netnsRecord identifies a namespace by name and, once it is made, by device
-// and inode, which no other living namespace has.
+// netnsRecord identifies a namespace by name and, once it is made, by device and
+// inode. The kernel uses an inode's number again as soon as a namespace is gone,
+// so that neither means anything alone.
 type netnsRecord struct {
 	Name   string `json:"name"`
 	Device uint64 `json:"device,omitempty"`
@@ -159,12 +160,26 @@ func (s state) killAll(ctx context.Context) error {
 	return nil
 }
 
-// living returns the lab's processes that still run, without this one.
+// living returns the lab's processes that still run, without this one: those it
+// started, and those in a namespace that is surely its own.
 func (s state) living() []process {
 	var out []process
+	ours := make(map[netnsRecord]bool) // nameless
+	for _, r := range s.Namespaces {
+		if dev, ino, err := inodeOf((&Namespace{name: r.Name}).path()); err == nil && dev == r.Device && ino == r.Inode {
+			ours[netnsRecord{Device: dev, Inode: ino}] = true // the name keeps it alive
+		}
+	}
 	for _, p := range s.Processes {
-		if p.alive() {
-			out = append(out, p)
+		if !p.alive() {
+			continue
+		}
+		out = append(out, p)
+		// Without root, the names went with the lab's mount namespace; its
+		// programs are still where it started them.
+		dev, ino, err := inodeOf(fmt.Sprintf("/proc/%d/ns/net", p.PID))
+		if err == nil && slices.ContainsFunc(s.Namespaces, func(r netnsRecord) bool { return dev == r.Device && ino == r.Inode }) {
+			ours[netnsRecord{Device: dev, Inode: ino}] = true
 		}
 	}
 	pids, err := os.ReadDir("/proc")
@@ -173,9 +188,7 @@ func (s state) living() []process {
 	}
 	for _, e := range pids {
 		dev, ino, err := inodeOf(filepath.Join("/proc", e.Name(), "ns/net"))
-		if err != nil || !slices.ContainsFunc(s.Namespaces, func(r netnsRecord) bool {
-			return r.Inode != 0 && r.Device == dev && r.Inode == ino
-		}) {
+		if err != nil || !ours[netnsRecord{Device: dev, Inode: ino}] {
 			continue
 		}
 		if p, err := processOf(e.Name()); err == nil && p.PID != os.Getpid() && !slices.Contains(out, p) {

@@ -226,8 +226,11 @@ func TestForeignNamespaceOfTheSameNameStays(t *testing.T) {
 	}
 	// The state of a lab that died, one of whose names has come to mean another
 	// namespace, and one of whose process numbers another process.
-	s := state{ID: id, Boot: bootID(), Namespaces: []netnsRecord{{Name: foreign.name, Device: dev, Inode: ino + 1}}}
-	sleep := exec.CommandContext(ctx, "sleep", "1000")
+	s := state{ID: id, Boot: bootID(), Namespaces: []netnsRecord{
+		{Name: foreign.name, Device: dev, Inode: ino + 1},
+		{Name: foreign.name + "x", Device: dev, Inode: ino}, // gone, and its number given again
+	}}
+	sleep := foreign.Command(ctx, "sleep", "1000")
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -176,7 +176,7 @@ func (l *Lab) Status(ctx context.Context) (*Status, error) {
 }
 
 // ErrNoLab says that there is no lab to talk to.
-var ErrNoLab = errors.New("no lab is running here: start one with `trenza lab`")
+var ErrNoLab = errors.New("no lab is running here")
 
 // Remote is a lab in another process.
 type Remote struct {
@@ -214,6 +214,9 @@ func Connect(root, id string) (*Remote, error) {
 	}
 	return nil, ErrNoLab
 }
+
+// RouterRun returns the folder in which the lab's router has its control socket.
+func (r *Remote) RouterRun() string { return filepath.Join(r.dir, routerRunDir) }
 
 // Cut breaks a link, silently or with loss of carrier.
 func (r *Remote) Cut(ctx context.Context, link string, silent bool) error {

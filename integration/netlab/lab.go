@@ -239,6 +239,7 @@ func (l *Lab) Close() error {
 		}
 		l.mu.Lock()
 		s := l.state
+		s.Processes = slices.Clone(s.Processes)
 		l.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

@@ -3,7 +3,9 @@ package netlab
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,10 +13,14 @@ import (
 
 // Process is a program that runs in one of the lab's namespaces.
 type Process struct {
+	cmd  *exec.Cmd
 	done chan struct{}
 	stop context.CancelFunc
 	err  error
 }
+
+// PID returns the program's process number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -25,6 +31,12 @@ func (p *Process) Err() error { return p.err }
 // Stop ends the program (SIGTERM, and SIGKILL 2 s later) and waits for that.
 func (p *Process) Stop() {
 	p.stop()
+	<-p.done
+}
+
+// Kill ends the program by SIGKILL, as a crash would, and waits for that.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // gone already: Done says so
 	<-p.done
 }
 
@@ -51,7 +63,7 @@ func (l *Lab) Spawn(n *Namespace, title, name string, args ...string) (*Process,
 		stop()
 		return nil, fmt.Errorf("start %s in %s: %w", title, n.name, err)
 	}
-	p := &Process{done: make(chan struct{}), stop: stop}
+	p := &Process{cmd: cmd, done: make(chan struct{}), stop: stop}
 	l.wg.Go(func() {
 		defer stop()
 		defer close(p.done)
@@ -76,10 +88,19 @@ func (l *Lab) Spawn(n *Namespace, title, name string, args ...string) (*Process,
 
 // tail returns the last lines of a log.
 func tail(path string) string {
-	text, err := os.ReadFile(path)
+	const most = 2000 // bytes
+	f, err := os.Open(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd) // else the beginning is what is shown
+	}
+	text, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-3):], " | ")
+	return strings.Join(lines[max(0, len(lines)-5):], " | ")
 }

@@ -17,6 +17,10 @@ const (
 // probeTargets are servers of the lab's internet, one for each kind of probe.
 const probeTargets = `["icmp:198.51.100.1", "dns:198.51.100.53", "tcp:198.51.100.10:443", "http://198.51.100.11/generate_204"]`
 
+// RouterRun returns the folder in which the daemon of [Lab.RouterConfig] has its
+// control socket.
+func (l *Lab) RouterRun() string { return filepath.Join(l.dir, routerRunDir) }
+
 // RouterConfig returns the daemon's configuration for this lab (YAML): the
 // interfaces are someone else's, IPv4 on the links comes by DHCP, IPv6 by router
 // advertisement. policy is the path of a policy file; empty for none.
@@ -25,7 +29,7 @@ func (l *Lab) RouterConfig(policy string) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
 	line("platform: static")
 	line("state: %s", filepath.Join(l.dir, routerStateDir))
-	line("run: %s", filepath.Join(l.dir, routerRunDir))
+	line("run: %s", l.RouterRun())
 	line("lan:")
 	line("  - device: %s", LANDevice)
 	line("links:")

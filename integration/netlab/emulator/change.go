@@ -96,3 +96,25 @@ func parseShare(v string) (float64, error) {
 	}
 	return n, nil
 }
+
+// String returns the settings in the words of [Params.Apply], all of them.
+func (s Settings) String() string {
+	return fmt.Sprintf("rate=%s delay=%v jitter=%v loss=%s%% queue=%v", rateText(s.Rate), s.Delay, s.Jitter,
+		strconv.FormatFloat(s.Loss*100, 'g', 6, 64), s.Queue)
+}
+
+// rateText writes a rate with the largest unit that keeps it exact.
+func rateText(rate int64) string {
+	if rate == 0 {
+		return "unlimited"
+	}
+	for _, u := range []struct {
+		suffix string
+		factor int64
+	}{{"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}} {
+		if rate%u.factor == 0 {
+			return strconv.FormatInt(rate/u.factor, 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(rate, 10) + "bit"
+}

@@ -59,6 +59,25 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func TestSettingsString(t *testing.T) {
+	for want, s := range map[string]Settings{
+		"rate=unlimited delay=0s jitter=0s loss=0% queue=0s":      {},
+		"rate=20mbit delay=45ms jitter=8ms loss=0.5% queue=100ms": {20e6, 45 * time.Millisecond, 8 * time.Millisecond, 0.005, 100 * time.Millisecond},
+		"rate=1gbit delay=1.5s jitter=0s loss=100% queue=0s":      {Rate: 1e9, Delay: 1500 * time.Millisecond, Loss: 1},
+		"rate=2500kbit delay=0s jitter=0s loss=0% queue=0s":       {Rate: 2.5e6},
+		"rate=1001bit delay=0s jitter=0s loss=0% queue=0s":        {Rate: 1001},
+	} {
+		got := s.String()
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		back, err := Params{}.Apply(strings.Fields(got))
+		if err != nil || back != (Params{s, s}) {
+			t.Errorf("%q reads back as %+v (%v), want %+v", got, back, err, s)
+		}
+	}
+}
+
 func FuzzApply(f *testing.F) {
 	for _, s := range []string{"rate=5mbit delay=80ms", "up.loss=1%", "down.rate=1e300gbit", "loss=NaN", "rate=unlimited", "=", "delay=9999999h"} {
 		f.Add(s)
