@@ -21,6 +21,7 @@ const (
 	queryTime   = 5 * time.Second        // for all attempts together
 	attemptTime = 2 * time.Second        // for one
 	hedgeAfter  = 150 * time.Millisecond // no answer: ask the next one too; doubled each time
+	minAttempts = 3
 	maxAttempts = 6
 )
 
@@ -156,7 +157,7 @@ func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	if len(ups) == 0 {
 		return nil, errNoUpstream
 	}
-	attempts := min(max(2*len(ups), 2), maxAttempts)
+	attempts := min(max(2*len(ups), minAttempts), maxAttempts)
 	ctx, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
 	results := make(chan outcome, attempts)

@@ -68,7 +68,8 @@ func (r *Resolver) forward(ctx context.Context, q question) (stored, error) {
 		return stored{}, err
 	}
 	c, removed := r.clean(q, resp)
-	if removed > 0 && r.stats.rebinding.Add(uint64(removed))%1000 == uint64(removed) {
+	r.stats.rebinding.Add(uint64(removed))
+	if removed > 0 && r.saidRebind.now(r.now()) {
 		r.cfg.Log.Warn("an outside name has addresses inside the house; they were removed (resolver.rebind_names lets a domain have them)", "name", q.name)
 	}
 	packed, err := c.msg.Pack()
@@ -86,8 +87,7 @@ func (r *Resolver) complain(q question, err error) {
 		return
 	}
 	level := slog.LevelDebug
-	now := r.now().UnixNano()
-	if last := r.complained.Load(); now-last > int64(time.Minute) && r.complained.CompareAndSwap(last, now) {
+	if r.saidDead.now(r.now()) {
 		level = slog.LevelWarn
 	}
 	r.cfg.Log.Log(r.base, level, "no DNS upstream answered; answers from memory are given where there are any",

@@ -16,13 +16,15 @@ func (r *Resolver) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	client := addrPortOf(w.RemoteAddr())
 	network := w.RemoteAddr().Network()
 	if r.health.ours(network + client.String()) {
-		if r.stats.loops.Add(1)%1000 == 1 {
+		r.stats.loops.Add(1)
+		if r.saidLoop.now(r.now()) {
 			r.cfg.Log.Warn("a DNS query of ours came back: an upstream forwards to this router, or a redirect catches the router's own queries", "client", client)
 		}
 		return
 	}
 	if !r.limit.enter(client.Addr()) {
-		if r.stats.flooded.Add(1)%10000 == 1 {
+		r.stats.flooded.Add(1)
+		if r.saidFlood.now(r.now()) {
 			r.cfg.Log.Warn("a client sends more DNS queries than are answered at a time; some are dropped", "client", client.Addr())
 		}
 		return

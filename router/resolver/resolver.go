@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -68,7 +67,7 @@ type Resolver struct {
 	stats   counters
 	now     func() time.Time
 
-	complained atomic.Int64 // Unix nanoseconds of the last warning that nothing answers
+	saidDead, saidLoop, saidFlood, saidRebind seldom
 
 	mu    sync.Mutex
 	addrs []net.Addr

@@ -1,6 +1,9 @@
 package resolver
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats count since the start.
 type Stats struct {
@@ -34,4 +37,12 @@ func (c *counters) snapshot() Stats {
 		Forwarded: c.forwarded.Load(), Hedged: c.hedged.Load(), Failed: c.failed.Load(), Strange: c.strange.Load(),
 		Overlarge: c.overlarge.Load(), Rebinding: c.rebinding.Load(), Late: c.late.Load(),
 	}
+}
+
+// seldom lets one message a minute through, so that what a stranger repeats does not fill the log.
+type seldom struct{ last atomic.Int64 }
+
+func (s *seldom) now(t time.Time) bool {
+	last, now := s.last.Load(), t.UnixNano()
+	return now-last > int64(time.Minute) && s.last.CompareAndSwap(last, now)
 }
