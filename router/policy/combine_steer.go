@@ -174,13 +174,13 @@ func (x *explainer) steer(o *steerOutcome) {
 			x.steerBound(o, i, r)
 		case i == o.decider && o.narrowed:
 			x.add(AspectSteer, i, Clamped, x.taker(r), fmt.Sprintf("%s says %s; bounds leave %s.",
-				r, r.Steer.describe(), o.value.describe()))
+				r, r.Steer.Describe(), o.value.Describe()))
 		case i == o.decider:
-			x.add(AspectSteer, i, Decided, none, fmt.Sprintf("%s decides: %s.", r, o.value.describe()))
+			x.add(AspectSteer, i, Decided, none, fmt.Sprintf("%s decides: %s.", r, o.value.Describe()))
 		case i == o.rejected[0] || i == o.rejected[1]:
 			by := x.taker(r)
 			x.add(AspectSteer, i, Overruled, by, fmt.Sprintf("Warning: %s says %s, of which bounds leave no link (%s); the house's order is taken.",
-				r, r.Steer.describe(), x.c.Rule(by)))
+				r, r.Steer.Describe(), x.c.Rule(by)))
 		case i != first:
 			x.add(AspectSteer, i, Overruled, first, x.overruled(i, first))
 		default:
@@ -193,9 +193,9 @@ func (x *explainer) steer(o *steerOutcome) {
 		x.add(AspectSteer, none, Clamped, x.firstBound(), "Warning: the house's bounds together leave no link; the flow is refused.")
 	case o.narrowed:
 		x.add(AspectSteer, none, Clamped, x.firstBound(),
-			fmt.Sprintf("The router's own order decides among what bounds leave: %s.", o.value.describe()))
+			fmt.Sprintf("The router's own order decides among what bounds leave: %s.", o.value.Describe()))
 	default:
-		x.add(AspectSteer, none, Decided, none, fmt.Sprintf("No rule chooses: %s, in the router's own order.", o.value.describe()))
+		x.add(AspectSteer, none, Decided, none, fmt.Sprintf("No rule chooses: %s, in the router's own order.", o.value.Describe()))
 	}
 }
 
@@ -280,8 +280,8 @@ func (c *Compiled) listLinks(s linkSet) string {
 	return strings.Join(names, ", ")
 }
 
-// describe says the choice in a few words: "fiber, then lte", "fiber 70 and lte 30".
-func (s *Steer) describe() string {
+// Describe says the choice in a few words: "fiber, then lte", "fiber 70 and lte 30".
+func (s *Steer) Describe() string {
 	var names []string
 	for _, share := range s.Use {
 		switch {

@@ -143,19 +143,19 @@ func (v *validator) checkGroups() {
 
 // checkRefs checks a list of ids of people, devices or groups: they exist and none is there twice.
 func (v *validator) checkRefs(field string, ids []string, complain func(field string, n int, text string)) {
+	known := func(id string) bool { return v.people[id] }
+	all := v.peopleIDs
+	switch field {
+	case "devices":
+		known = func(id string) bool { return v.devices[id] != nil }
+		all = func() []string { return slices.Sorted(maps.Keys(v.devices)) }
+	case "groups":
+		known = func(id string) bool { return v.groups[id] != nil }
+		all = func() []string { return slices.Sorted(maps.Keys(v.groups)) }
+	}
 	for n, id := range ids {
-		var known bool
-		var all []string
-		switch field {
-		case "people":
-			known, all = v.people[id], v.peopleIDs()
-		case "devices":
-			known, all = v.devices[id] != nil, slices.Sorted(maps.Keys(v.devices))
-		case "groups":
-			known, all = v.groups[id] != nil, slices.Sorted(maps.Keys(v.groups))
-		}
-		if !known {
-			complain(field, n, fmt.Sprintf("%q is not among %s%s", id, field, didYouMean(id, all)))
+		if !known(id) {
+			complain(field, n, fmt.Sprintf("%q is not among %s%s", id, field, didYouMean(id, all())))
 		}
 	}
 	twice(ids, func(n int) { complain(field, n, fmt.Sprintf("%q is there twice", ids[n])) })

@@ -1,0 +1,179 @@
+package policy
+
+import "fmt"
+
+// FindingKind tells what is odd about a rule.
+type FindingKind uint8
+
+const (
+	Shadowed      FindingKind = iota // another rule of its kind always goes before it
+	Ineffective                      // the house's rules leave it no effect
+	Contradiction                    // two rules of the house say opposite things
+)
+
+func (k FindingKind) String() string {
+	return nameOf([]string{"shadowed", "ineffective", "contradiction"}, uint8(k))
+}
+
+// Finding says that an aspect of a rule can have no effect, or contradicts another rule, and which rule prevails.
+type Finding struct {
+	Kind   FindingKind
+	Aspect Aspect
+	RuleID string
+	By     string // the rule that prevails
+	Text   string // one plain sentence
+}
+
+// Findings looks for rules that can have no effect. It compares selectors and schedules, not flows, so that what it
+// reports is certain, and there may be more. The rules are in canonical order.
+func (c *Compiled) Findings() []Finding {
+	var out []Finding
+	for b := range c.rules {
+		for _, aspect := range []Aspect{AspectSteer, AspectQoS, AspectFilter} {
+			if c.rules[b].says(aspect) {
+				out = c.findPrevailing(out, aspect, b)
+			}
+		}
+	}
+	return c.findContradictions(out)
+}
+
+// findPrevailing looks for the first rule that leaves an aspect of rule b no effect.
+func (c *Compiled) findPrevailing(out []Finding, aspect Aspect, b int) []Finding {
+	loser := &c.rules[b]
+	for a := range c.rules {
+		winner := &c.rules[a]
+		if a == b || !winner.says(aspect) || !c.prevails(aspect, a, b) ||
+			!winner.schedule.contains(loser.schedule) || !c.whoCovers(winner, loser) || !c.whatCovers(winner, loser) {
+			continue
+		}
+		f := Finding{Kind: Ineffective, Aspect: aspect, RuleID: loser.ID, By: winner.ID}
+		f.Text = fmt.Sprintf("The %s of %s can have no effect: %s prevails wherever it applies.", aspect, loser, winner)
+		if rank(&loser.Rule) == rank(&winner.Rule) {
+			f.Kind = Shadowed
+			f.Text = fmt.Sprintf("The %s of %s can have no effect: %s is looked at first wherever it applies.", aspect, loser, winner)
+		}
+		return append(out, f)
+	}
+	return out
+}
+
+// prevails tells whether rule a, where both match, leaves the aspect of rule b no effect whatever else matches.
+func (c *Compiled) prevails(aspect Aspect, a, b int) bool {
+	winner, loser := &c.rules[a], &c.rules[b]
+	if loser.Force == Bound {
+		return false
+	}
+	switch aspect {
+	case AspectSteer:
+		if winner.Force == Bound {
+			return loser.Force != Must && loser.Steer.Mode != Any && c.restricts(winner) && loser.use&winner.allowed == 0
+		}
+		// A default may have to serve when bounds leave nothing of a person's rule.
+		return a < b && !(winner.Tier == User && loser.Tier == Main)
+	case AspectQoS:
+		return winner.Force != Bound && a < b && loser.qos.said&^winner.qos.said == 0
+	case AspectFilter:
+		return c.filterPrevails(a, b)
+	}
+	return false
+}
+
+func (c *Compiled) filterPrevails(a, b int) bool {
+	winner, loser := &c.rules[a], &c.rules[b]
+	w, l := winner.Filter, loser.Filter
+	hard := winner.Force == Must && w.Action == Block && !w.Liftable
+	if l.Mode != ModeUnset {
+		if w.Mode == ModeUnset {
+			return false
+		}
+		same := rank(&winner.Rule) == rank(&loser.Rule)
+		switch {
+		case winner.Force == Bound:
+			return loser.Force != Must && w.Mode >= l.Mode && w.Mode > ModeFilter
+		case loser.Force == Must:
+			return same && a < b
+		}
+		return same && a < b || winner.Force == Must && (loser.Force == Default || w.Mode >= l.Mode && c.firstMustMode(a))
+	}
+	if w.Mode != ModeUnset {
+		closed := w.Mode == ModeDenyAll && !w.Liftable && (winner.Force == Must && c.firstMustMode(a) || winner.Force == Bound)
+		return closed && loser.Tier == User && l.Action == Allow && !c.hasLiftable()
+	}
+	switch {
+	case loser.Force == Must && l.Action == Block:
+		// Two that cannot be lifted, or the same twice: the first tells whether to be silent.
+		return winner.Force == Must && w.Action == Block && (hard && l.Liftable || a < b && w.Liftable == l.Liftable)
+	case loser.Force == Must:
+		return hard || a < b && winner.Force == Must && w.Action == Allow
+	case winner.Force == Must && w.Action == Allow:
+		return loser.Force == Default || !c.hasLiftable()
+	case hard:
+		return true
+	case winner.Force == Must:
+		return false
+	case loser.Tier == User:
+		blocked := w.Action == Block && l.Action == Allow && !c.hasMode(ModeAllow)
+		return winner.Tier == User && (blocked || a < b && w.Action == l.Action)
+	}
+	return winner.Tier == Main && a < b
+}
+
+// hasLiftable tells whether any block can be lifted: then what a person allows may count in spite of a main must.
+func (c *Compiled) hasLiftable() bool {
+	for i := range c.rules {
+		if f := c.rules[i].Filter; f != nil && f.Liftable && f.Action == Block {
+			return true
+		}
+	}
+	return false
+}
+
+// hasMode tells whether any rule sets the mode.
+func (c *Compiled) hasMode(m FilterMode) bool {
+	for i := range c.rules {
+		if f := c.rules[i].Filter; f != nil && f.Mode == m {
+			return true
+		}
+	}
+	return false
+}
+
+// firstMustMode tells whether no must that sets a mode is looked at before rule i.
+func (c *Compiled) firstMustMode(i int) bool {
+	for j := range i {
+		if r := &c.rules[j]; r.Force == Must && r.Filter != nil && r.Filter.Mode != ModeUnset {
+			return false
+		}
+	}
+	return true
+}
+
+// findContradictions looks for a must that names links outside a bound, and for bounds that leave no link together.
+func (c *Compiled) findContradictions(out []Finding) []Finding {
+	for b := range c.rules {
+		bound := &c.rules[b]
+		if bound.Force != Bound || bound.Steer == nil || !c.restricts(bound) {
+			continue
+		}
+		for o := range c.rules {
+			other := &c.rules[o]
+			if other.Steer == nil || !c.meets(bound, other) {
+				continue
+			}
+			switch {
+			case other.Force == Must && other.use&^bound.allowed != 0:
+				out = append(out, Finding{Contradiction, AspectSteer, bound.ID, other.ID, fmt.Sprintf(
+					"%s uses %s, which %s takes away; the must prevails.", other, c.listLinks(other.use&^bound.allowed), bound)})
+			case other.Force == Bound && o > b && bound.allowed&other.allowed == 0:
+				out = append(out, Finding{Contradiction, AspectSteer, other.ID, bound.ID, fmt.Sprintf(
+					"%s and %s together leave no link; flows that both limit are refused.", other, bound)})
+			}
+		}
+	}
+	return out
+}
+
+func (c *Compiled) meets(a, b *compiledRule) bool {
+	return a.schedule.meets(b.schedule) && c.whoMeets(a, b) && whatMeets(&a.What, &b.What)
+}

@@ -1,0 +1,17 @@
+package policy_test
+
+import (
+	"net/netip"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// equal compares policies: addresses by value, and an empty list is as good as none.
+func equal() cmp.Option {
+	return cmp.Options{
+		cmpopts.EquateEmpty(),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	}
+}
