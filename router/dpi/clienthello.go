@@ -43,6 +43,7 @@ type helloStep uint8
 const (
 	stepHeader helloStep = iota
 	stepFixed
+	stepSessionLen
 	stepSession
 	stepSuitesLen
 	stepSuites
@@ -75,6 +76,10 @@ func (h *clientHello) feed(b []byte, r *Result) Verdict {
 		n := min(h.want, len(b))
 		switch h.op {
 		case opInt:
+			if n == 2 {
+				h.acc = h.acc<<16 | uint32(b[0])<<8 | uint32(b[1])
+				break
+			}
 			for _, c := range b[:n] {
 				h.acc = h.acc<<8 | uint32(c)
 			}
@@ -92,18 +97,23 @@ func (h *clientHello) feed(b []byte, r *Result) Verdict {
 	return Need
 }
 
-// take enters a step that reads n bytes out of each of the enclosing lengths; false: they do not hold so many.
-func (h *clientHello) take(step helloStep, op helloOp, n int, enclosing ...*int) bool {
-	for _, e := range enclosing {
-		if *e < n {
-			return false
-		}
+// take enters a step that reads n bytes out of the enclosing length; false: it does not hold so many.
+func (h *clientHello) take(step helloStep, op helloOp, n int, outer *int) bool {
+	if *outer < n {
+		return false
 	}
-	for _, e := range enclosing {
-		*e -= n
-	}
+	*outer -= n
 	h.step, h.op, h.want, h.acc, h.kept = step, op, n, 0, 0
 	return true
+}
+
+// takeItem is take inside a list, which lies in the current extension.
+func (h *clientHello) takeItem(step helloStep, op helloOp, n int) bool {
+	if h.extLeft < n {
+		return false
+	}
+	h.extLeft -= n
+	return h.take(step, op, n, &h.listLeft)
 }
 
 func verdict(ok bool) Verdict {
@@ -121,11 +131,11 @@ func (h *clientHello) next(r *Result) Verdict {
 		if h.acc>>24 != 1 || h.msgLeft > maxHello {
 			return NotMine
 		}
-		// legacy_version, random, and the length of the session id
-		return verdict(h.take(stepFixed, opInt, 35, &h.msgLeft))
+		return verdict(h.take(stepFixed, opSkip, 34, &h.msgLeft)) // legacy_version, random
 	case stepFixed:
-		// Only the last four bytes are left in acc; that is where the length is.
-		n := int(h.acc & 0xff)
+		return verdict(h.take(stepSessionLen, opInt, 1, &h.msgLeft))
+	case stepSessionLen:
+		n := int(h.acc)
 		return verdict(n <= 32 && h.take(stepSession, opSkip, n, &h.msgLeft))
 	case stepSession:
 		return verdict(h.take(stepSuitesLen, opInt, 2, &h.msgLeft))
@@ -203,13 +213,13 @@ func (h *clientHello) insideExtension(r *Result) Verdict {
 		return h.nextName()
 	case stepNameType:
 		h.length = int(h.acc) // the type, until the length is known
-		return verdict(h.take(stepNameLen, opInt, 2, &h.listLeft, &h.extLeft))
+		return verdict(h.takeItem(stepNameLen, opInt, 2))
 	case stepNameLen:
 		kind := h.length
 		if h.length = int(h.acc); kind == 0 && h.length <= len(h.name) {
-			return verdict(h.take(stepName, opKeep, h.length, &h.listLeft, &h.extLeft))
+			return verdict(h.takeItem(stepName, opKeep, h.length))
 		}
-		return verdict(h.take(stepOtherName, opSkip, h.length, &h.listLeft, &h.extLeft))
+		return verdict(h.takeItem(stepOtherName, opSkip, h.length))
 	case stepName:
 		if r.n == 0 {
 			r.keepHost(copy(r.host[:], h.name[:h.length]))
@@ -224,7 +234,7 @@ func (h *clientHello) insideExtension(r *Result) Verdict {
 		return h.nextProtocol()
 	case stepProtocolLen:
 		h.length = int(h.acc)
-		return verdict(h.length > 0 && h.take(stepProtocol, opKeep, h.length, &h.listLeft, &h.extLeft))
+		return verdict(h.length > 0 && h.takeItem(stepProtocol, opKeep, h.length))
 	case stepProtocol:
 		r.ALPN.add(h.name[:h.length])
 		return h.nextProtocol()
@@ -236,12 +246,12 @@ func (h *clientHello) nextName() Verdict {
 	if h.listLeft == 0 {
 		return h.nextExtension()
 	}
-	return verdict(h.take(stepNameType, opInt, 1, &h.listLeft, &h.extLeft))
+	return verdict(h.takeItem(stepNameType, opInt, 1))
 }
 
 func (h *clientHello) nextProtocol() Verdict {
 	if h.listLeft == 0 {
 		return h.nextExtension()
 	}
-	return verdict(h.take(stepProtocolLen, opInt, 1, &h.listLeft, &h.extLeft))
+	return verdict(h.takeItem(stepProtocolLen, opInt, 1))
 }
