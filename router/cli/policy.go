@@ -60,7 +60,7 @@ func (c *policyCheckCommand) Run(s *session) error {
 		result.Warnings = append(result.Warnings, w.String())
 	}
 	for _, f := range compiled.Findings() {
-		result.Findings = append(result.Findings, f.String())
+		result.Findings = append(result.Findings, f.Text)
 	}
 	return s.print(result, func(w io.Writer) {
 		fmt.Fprintf(w, "%s is good: %d house rules, %d personal rules.\n", c.File, len(p.Main), len(p.User))
@@ -175,13 +175,17 @@ func (c *policyDiffCommand) Run(s *session) error {
 			fmt.Fprintln(w, "No difference.")
 		}
 		for _, ch := range changes {
-			fmt.Fprintf(w, "%s %s %s\n", ch.What, ch.Kind, ch.Id)
-			if ch.Before != "" {
-				fmt.Fprintln(w, "  -", ch.Before)
-			}
-			if ch.After != "" {
-				fmt.Fprintln(w, "  +", ch.After)
+			fmt.Fprintf(w, "%s %s %s\n", ch.What, ch.Entry, ch.Id)
+			for _, f := range ch.Fields {
+				fmt.Fprintf(w, "  %s: %s -> %s\n", f.Field, orNothing(f.Before), orNothing(f.After))
 			}
 		}
 	})
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "(nothing)"
+	}
+	return s
 }

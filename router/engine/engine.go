@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +27,7 @@ import (
 	"github.com/trenza-router/trenza/router/store"
 )
 
-// Options are what an Engine is made of. All fields are required but Extra.
+// Options are what an Engine is made of. All fields are required.
 type Options struct {
 	Config  config.Config
 	Machine hal.Machine
@@ -35,6 +36,7 @@ type Options struct {
 	Version string
 	Metrics prometheus.Registerer
 	Now     func() time.Time
+	Zone    *time.Location // of the household, for quotas
 }
 
 // Engine is the running router.
@@ -45,19 +47,21 @@ type Engine struct {
 	log     *slog.Logger
 	version string
 	now     func() time.Time
+	zone    *time.Location
 	started time.Time
 
 	catalog  *catalog.Catalog
 	interner *classify.Interner
 	names    *classify.Names
 	hosts    *host.Registry
-	observer *observe.Observer
+	observer *observe.Collector
 	health   *observe.Health
 	events   *observe.Events
-	resolver *resolver.Resolver // nil when it is turned off
+	resolver atomic.Pointer[resolver.Resolver] // nil while none runs
 	planner  *planner
 	wans     []*wan
 	stats    planStats
+	watchers eventWatchers
 
 	policy       policyInForce
 	policyChange sync.Mutex // one change of the policy at a time
@@ -72,6 +76,7 @@ type Engine struct {
 // lanState is a LAN interface.
 type lanState struct {
 	nets []netip.Prefix
+	own  []netip.Addr // the router's addresses that its hosts can reach it by
 }
 
 // New puts the parts together. Nothing is touched before Run.
@@ -85,7 +90,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("reading the known devices: %w", err)
 	}
 	e := &Engine{
-		config: o.Config, machine: o.Machine, store: o.Store, log: o.Log, version: o.Version, now: o.Now, started: o.Now(),
+		config: o.Config, machine: o.Machine, store: o.Store, log: o.Log, version: o.Version, now: o.Now, zone: o.Zone, started: o.Now(),
 		catalog: apps, interner: classify.NewInterner(apps),
 		planner: newPlanner(apply.New(o.Machine, o.Log)),
 		lan:     map[string]*lanState{},
@@ -139,12 +144,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		{name: "accounting", run: e.runMeters},
 		{name: "store", run: e.store.Run},
 	}
-	if e.resolver != nil {
-		tasks = append(tasks, task{name: "resolver", run: e.resolver.Run})
+	if len(e.config.Resolver.Listen) > 0 {
+		tasks = append(tasks, task{name: "resolver", run: e.runResolver})
 	}
 	stop := e.hosts.OnChange(e.hostsChanged)
 	defer stop()
-	e.event(Info, "start", "The router has started.")
+	e.event(observe.Info, "start", "", "The router has started.")
 	return runTasks(ctx, e.log, e.health, append(e.linkTasks(), tasks...))
 }
 
@@ -190,7 +195,7 @@ func (e *Engine) hostsChanged(changes []host.Change) {
 	for _, c := range changes {
 		switch {
 		case c.Kind == host.Added:
-			e.event(Notice, "device", fmt.Sprintf("A new device is on the network: %s.", c.Device.Name))
+			e.event(observe.Info, "device", c.Device.ID, fmt.Sprintf("A new device is on the network: %s.", c.Device.Name))
 		case c.Kind == host.Removed:
 			e.tell(context.Background(), e.names.Forget(c.Old.Number))
 		case slices.Equal(c.Old.MACs, c.Device.MACs) && c.Old.ID == c.Device.ID && c.Old.Number == c.Device.Number:

@@ -12,6 +12,7 @@ import (
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/link"
+	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
 	"github.com/trenza-router/trenza/router/steer"
 )
@@ -161,7 +162,7 @@ func (e *Engine) readMachine(ctx context.Context) error {
 	e.hosts.SetInterfaces(all)
 	e.mu.Lock()
 	for _, l := range e.lan {
-		l.nets = nil
+		l.nets, l.own = nil, nil
 	}
 	for _, i := range all {
 		e.lanChanged(i)
@@ -176,10 +177,9 @@ func (e *Engine) readMachine(ctx context.Context) error {
 		}
 		w.mu.Unlock()
 		if i < 0 {
-			e.health.Set("device-"+w.config.Device, Problem, fmt.Sprintf("Link %s has no device: there is no interface %s.", w.config.Name, w.config.Device),
-				"Plug it in, or correct its name in the configuration.")
+			e.deviceMissing(w)
 		} else {
-			e.health.Clear("device-" + w.config.Device)
+			e.health.Clear("link-device", w.config.Name)
 		}
 	}
 	e.readDefaults(ctx)
@@ -189,15 +189,24 @@ func (e *Engine) readMachine(ctx context.Context) error {
 	return nil
 }
 
+func (e *Engine) deviceMissing(w *wan) {
+	e.health.Set(observe.Warning{Code: "link-device", Subject: w.config.Name, Severity: observe.Warn,
+		Text: fmt.Sprintf("Link %s has no device: there is no interface %s.", w.config.Name, w.config.Device),
+		Fix:  "Plug it in, or correct its name in the configuration."})
+}
+
 // lanChanged notes the networks of a LAN interface. e.mu is held.
 func (e *Engine) lanChanged(i hal.Interface) {
 	l, ok := e.lan[i.Name]
 	if !ok {
 		return
 	}
-	l.nets = nil
+	l.nets, l.own = nil, nil
 	for _, a := range i.Addrs {
 		l.nets = append(l.nets, a.Masked())
+		if a.Addr().IsGlobalUnicast() {
+			l.own = append(l.own, a.Addr())
+		}
 	}
 }
 
@@ -225,9 +234,9 @@ func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
 		}
 		w.mu.Unlock()
 		if ev.Deleted {
-			e.health.Set("device-"+w.config.Device, Problem, fmt.Sprintf("The device %s of link %s is gone.", w.config.Device, w.config.Name), "Plug it in again.")
+			e.deviceMissing(w)
 		} else {
-			e.health.Clear("device-" + w.config.Device)
+			e.health.Clear("link-device", w.config.Name)
 		}
 		e.physicalChanged(w)
 	}
@@ -275,14 +284,9 @@ func (e *Engine) physicalChanged(w *wan) {
 // linkChanged is called when a link's state is another one.
 func (e *Engine) linkChanged(c link.Change) {
 	e.planner.touch()
-	severity, text := Notice, fmt.Sprintf("Link %s is %s: %s.", c.Name, c.To, c.Reason)
-	if !c.To.Usable() {
-		severity = Trouble
-		e.health.Set("link-"+c.Name, Trouble, text, "")
-	} else {
-		e.health.Clear("link-" + c.Name)
-	}
-	e.event(severity, "link", text)
+	text := fmt.Sprintf("Link %s is %s: %s.", c.Name, c.To, c.Reason)
+	e.health.Put(!c.To.Usable(), observe.Warning{Code: "link-down", Subject: c.Name, Severity: observe.Warn, Text: text})
+	e.event(observe.Info, "link", c.Name, text)
 }
 
 // planLinks is the condition of all links for the plan.

@@ -10,14 +10,15 @@ import (
 	"github.com/trenza-router/trenza/router/classify"
 	"github.com/trenza-router/trenza/router/dpi"
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
 	"github.com/trenza-router/trenza/router/policy"
 )
 
 // learnDNS sets the kernel's maps before the resolver releases an answer, so that the flow that follows is known by its name
 // from its first packet. It returns when that is done, or when ctx says that the answer must not wait longer.
-func (e *Engine) learnDNS(ctx context.Context, client netip.Addr, host string, addrs []netip.Addr, ttl time.Duration) {
-	device, ok := e.hosts.ByAddr(client)
+func (e *Engine) learnDNS(ctx context.Context, client netip.AddrPort, host string, addrs []netip.Addr, ttl time.Duration) {
+	device, ok := e.hosts.ByAddr(client.Addr().Unmap().WithZone(""))
 	if !ok {
 		return // a stranger: its next query finds it known
 	}
@@ -91,7 +92,7 @@ func (e *Engine) readVerdicts(ctx context.Context) error {
 				break
 			}
 		}
-		e.event(Info, "filter", text)
+		e.event(observe.Info, "filter", device.ID, text)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/apply"
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/steer"
@@ -125,10 +126,12 @@ func (e *Engine) replan(ctx context.Context) {
 	in, conditions := e.planInput()
 	if err := e.commit(ctx, in, conditions); err != nil && ctx.Err() == nil {
 		e.log.Error("the plan was not applied; the one before goes on", "error", err)
-		e.health.Set("plan", Problem, fmt.Sprintf("The latest change is not in force: %v.", err), "See the log; the rules before it go on.")
+		e.stats.failed(err)
+		e.health.Set(observe.Warning{Code: "plan", Severity: observe.Serious,
+			Text: fmt.Sprintf("The latest change is not in force: %v.", err), Fix: "See the log; the rules before it go on."})
 		return
 	}
-	e.health.Clear("plan")
+	e.health.Clear("plan", "")
 }
 
 // commit compiles and applies one plan, then calls back the flows that it moves.
@@ -148,7 +151,8 @@ func (e *Engine) commit(ctx context.Context, in plan.Input, conditions []steer.L
 	old := p.conditions
 	p.state, p.made, p.conditions = state, true, conditions
 	e.recall(ctx, old, conditions, state)
-	e.stats.planned(started, time.Since(started), state)
+	e.setIdle(state)
+	e.stats.planned(started, time.Since(started), state, in.Policy.Len())
 	if len(report.Changed) > 0 {
 		e.log.Debug("plan applied", "changes", len(report.Changed), "took", report.Duration)
 	}
@@ -221,12 +225,12 @@ func (e *Engine) heal(ctx context.Context) time.Duration {
 	}
 	e.stats.healed()
 	e.log.Warn("another program changed the kernel's state; mended", "missing", what, "count", len(missing))
-	e.event(Notice, "heal", "Another program had changed routing or filter rules; they are back.")
+	e.event(observe.Warn, "heal", "", "Another program had changed routing or filter rules; they are back.")
 	if fight {
-		e.health.Set("fight", Problem, "Another program keeps removing this router's rules.",
-			"Find it (mwan3, pbr, a network manager's script?) and stop it.")
+		e.health.Set(observe.Warning{Code: "fight", Severity: observe.Serious, Text: "Another program keeps removing this router's rules.",
+			Fix: "Find it (mwan3, pbr, a network manager's script?) and stop it."})
 	} else {
-		e.health.Clear("fight")
+		e.health.Clear("fight", "")
 	}
 	// The kernel announced our own repair, too.
 	return 0

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
 )
@@ -117,7 +118,7 @@ func problems(err error) Problems {
 	}
 	var out Problems
 	for _, p := range list {
-		out = append(out, p.Error())
+		out = append(out, p.String())
 	}
 	return out
 }
@@ -175,15 +176,16 @@ func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) 
 	saved, err := e.store.SavePolicy(ctx, text, by, fmt.Sprintf("%d changes", len(changes)))
 	if err != nil {
 		e.log.Error("the policy is in force but could not be stored; it is lost at the next start", "error", err)
-		e.health.Set("policy-store", Problem, "The latest rules are in force but could not be stored.", "Free some space and save them again.")
+		e.health.Set(observe.Warning{Code: "policy-store", Severity: observe.Serious,
+			Text: "The latest rules are in force but could not be stored.", Fix: "Free some space and save them again."})
 		saved = store.Policy{Version: e.policy.saved.Version + 1, At: time.Now(), Author: by, Text: text}
 	} else {
-		e.health.Clear("policy-store")
+		e.health.Clear("policy-store", "")
 	}
 	e.policy.mu.Lock()
 	e.policy.warnings, e.policy.saved = warnings, saved
 	e.policy.mu.Unlock()
-	e.event(Notice, "policy", fmt.Sprintf("The rules were changed by %s: %d changes.", by, len(changes)))
+	e.event(observe.Info, "policy", by, fmt.Sprintf("The rules were changed by %s: %d changes.", by, len(changes)))
 	return e.Policy(), nil
 }
 
@@ -196,7 +198,7 @@ func (e *Engine) Policy() PolicyView {
 		v.Warnings = append(v.Warnings, w.String())
 	}
 	for _, f := range e.policy.compiled.Findings() {
-		v.Findings = append(v.Findings, f.String())
+		v.Findings = append(v.Findings, f.Text)
 	}
 	return v
 }

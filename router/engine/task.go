@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/trenza-router/trenza/router/observe"
 )
 
 // task is a part of the router that runs until its context ends.
@@ -28,7 +30,7 @@ const (
 )
 
 // runTasks runs all tasks until the context ends or a vital one fails, and waits for all of them.
-func runTasks(ctx context.Context, log *slog.Logger, health healthReporter, tasks []task) error {
+func runTasks(ctx context.Context, log *slog.Logger, health *observe.Health, tasks []task) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {
 		g.Go(func() error { return t.keep(ctx, log, health) })
@@ -39,13 +41,7 @@ func runTasks(ctx context.Context, log *slog.Logger, health healthReporter, task
 	return nil
 }
 
-// healthReporter takes warnings that a person should see until they are cleared.
-type healthReporter interface {
-	Set(code string, severity Severity, text, fix string)
-	Clear(code string)
-}
-
-func (t task) keep(ctx context.Context, log *slog.Logger, health healthReporter) error {
+func (t task) keep(ctx context.Context, log *slog.Logger, health *observe.Health) error {
 	pause := firstPause
 	for {
 		started := time.Now()
@@ -64,13 +60,13 @@ func (t task) keep(ctx context.Context, log *slog.Logger, health healthReporter)
 			pause = firstPause
 		}
 		log.Error("a part of the router failed and is started again", "part", t.name, "error", err, "pause", pause)
-		health.Set("task-"+t.name, Problem, fmt.Sprintf("%s does not work: %v.", t.name, err), "")
+		health.Set(observe.Warning{Code: "task", Subject: t.name, Severity: observe.Serious, Text: fmt.Sprintf("%s does not work: %v.", t.name, err)})
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, lastPause)
-		health.Clear("task-" + t.name)
+		health.Clear("task", t.name)
 	}
 }

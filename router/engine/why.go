@@ -15,8 +15,12 @@ import (
 	"github.com/trenza-router/trenza/router/steer"
 )
 
-// ErrUnknownDevice: no device of the household is meant by the words.
-var ErrUnknownDevice = errors.New("no such device")
+var (
+	// ErrUnknownDevice: no device of the household is meant by the words.
+	ErrUnknownDevice = errors.New("no such device")
+	// ErrBadQuestion: the question cannot be understood.
+	ErrBadQuestion = errors.New("the question is not clear")
+)
 
 // lookupTimeout bounds how long Why waits for the addresses of a name.
 const lookupTimeout = 3 * time.Second
@@ -106,7 +110,7 @@ func (e *Engine) destination(ctx context.Context, text string) (name string, add
 	}
 	name, ok := flow.CleanHost(text)
 	if !ok {
-		return "", nil, fmt.Errorf("%q is neither a host name nor an address", text)
+		return "", nil, fmt.Errorf("%w: %q is neither a host name nor an address", ErrBadQuestion, text)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()

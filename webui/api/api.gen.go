@@ -294,13 +294,12 @@ type Answer struct {
 
 // Change defines model for Change.
 type Change struct {
-	After  string `json:"after"`
-	Before string `json:"before"`
-	Id     string `json:"id"`
-
-	// Kind person, device, group, rule or setting.
-	Kind string     `json:"kind"`
-	What ChangeWhat `json:"what"`
+	// Entry person, device, group, rule or time_zone.
+	Entry  string        `json:"entry"`
+	Fields []FieldChange `json:"fields"`
+	Id     string        `json:"id"`
+	Name   string        `json:"name"`
+	What   ChangeWhat    `json:"what"`
 }
 
 // ChangeWhat defines model for Change.What.
@@ -353,6 +352,17 @@ type FamilyAnswer struct {
 
 // FamilyAnswerFamily defines model for FamilyAnswer.Family.
 type FamilyAnswerFamily int
+
+// FieldChange defines model for FieldChange.
+type FieldChange struct {
+	After string `json:"after"`
+
+	// Before YAML; empty when it was not there.
+	Before string `json:"before"`
+
+	// Field As in the policy's YAML.
+	Field string `json:"field"`
+}
 
 // Flow defines model for Flow.
 type Flow struct {
@@ -3737,59 +3747,60 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"1Ftfj9s2Ev8qhO6AtoB21+kmAW7zlGvSuwJbXJq0CA7dPNDSyGItkQo5suMr9rsfOKT+WZQs76bp3Ztt",
-	"ieTMb4YzvxnSv0eJKislQaKJbn6PNJhKSQP05bXWStsPiZIIEu1HXlWFSDgKJa9+M0ra30ySQ8ntp79q",
-	"yKKb6C9X3axX7qm5crPd39/HUQom0aKyk0Q30fucI9tzw9Yg5IalSkLM9vmBCWQZFwWkjMuU7e1rqFiq",
-	"LiM7iZ/XLvtSmj2QpJVWFWgUTgFOImdKl/ZTlHKECxQlRHGEhwqim8igFnIT3cfRulDJFlI7wD9bK1UA",
-	"l/ZhAhq5IGWHsq+sRE9Wq8tuSiERNqBpWK5EAuNRpDHmwHRdgGGGHxhfqxpZIeTWxExItlc6NZchQZOC",
-	"GzOe8+cc2MeaFwIPFyq7MKB3IgFGbwfnSWHnhZuz2iv31n0cZbwUhQdWIJTm1NDv7YCDt819KwHXmh/s",
-	"961U+wCk/1R7wqbnaeQd9HpQEw3cKLlcsLf0fkgkXUtpJ12sYqH2oXkM2A3j0B2Ji+rUtD9zvQEkL9fw",
-	"sRba+uWvjcVohga+zjc7F24dr4OmZ75Oy56csd0rH1pF1Po3SNAK+13O5QYCWytDt+PGGwkypcOaizT4",
-	"81bIdOwHFWijZMyc1jHbaFVXMW0ZpjQzgCjkJugQNlTYCUHWpQWOpynBoqFUOw+QVSvtqdyMPsKcZCPJ",
-	"/bStgrHHIITaq3ZvHaGWpnrop2PvOHKlTGiD7wDk8lCWFWrfn7wXkXJlUPLyLPPY4TrjE95c8HPFK3ly",
-	"JgaTEtsHEyFb1uV64KE9FNReTjiv5givfFhqtRESnz8NBnj7+i/Vwpd3IFMVWvbI5bzk3ulIdw9a7B2o",
-	"7xU9CzR49NRoRWy8IuStbZ4fOmsJxvBNGPhKq3XhzTfctq93oA+Y20yONs0Jw/ZayU3MgCc52wvMmUDD",
-	"qoInYHfvUjc4QqmRLqjQzrOVh9OBJiaNHhjYgRZ4CEsMn/C0gSmKtPPETYyhwSF1Bok0GFOCwlDEP/Ti",
-	"4NP4+YeQYxLrGFvyXxLYPgdJ2di+Y23ps03MSH5euDfItxjXwNa84DKBNGZS9cfbN+x4DVltIB0Yfi4V",
-	"3gq5fZdzDaG4sM8Pp9H2MDRqulFBmG0yH8NbVeE0d0AwZ4QKen9xrEg4wkbpsJe1DDAwTslMpN77x487",
-	"zjemgwaDv9uMMZMtFugi5FrVciJMF0NZ+0+E3E7FHkehvmj0dkwqHBKEp3rLQovRyWmvpdjvNHUjnIXi",
-	"jgQSPjH5Z89fvMEaJ+l7RKuDR72zTKNC36s7jw2lk9D+ufUGG4cnMOZpEDn/8HnYzXnFE4GHV8EyYWWj",
-	"SS3bqmDRpnITLrb5zHaZ4VgbjrDnh7DG/mFY41wY9Jt+eXDkZVUEo+OAzvXk+00ggv6xL72nHHbXqVBx",
-	"6crcHtfuBpSAoCdJ2BRx+1grPNkx+Ile+vP2tVYF9MuISouS0x4zkCiZus9rnmxru0ukzYiBiiKONOKP",
-	"5rQLj7A9N7Agx4HAJFYKG81d/ZPwCsXOjk0tmiFRa8PXBYSsGQpQnpy2MYkQawRpJ+sFnibOOER6vug9",
-	"L0xdB5FgsI87/2u2ZLeLpmKU3zGPooeL9tDoQesHR09C/HAKoUmtiCSNlHpAfjXNTPNS+vzj3vYpJSzc",
-	"DoK0qkkPwm4HXrwZPJ/t33AE04t43VrnmNA57R8gxExqmGDa7wXmqkbmPfcscnyyUCJvarhvo3TsDDBX",
-	"Fb4puAzarRCwlPolORdyAgsooGzazoGnTU06TpLAi8UClDw9I4BSOzYsDyq1XbJ3acH29WbKFome2nGL",
-	"ZatTo3bQHKoQyWFskPVEjeAbXMubRkKmQm7O7Mw0Be/Qn//98sfbYGNuB9oItTSP77mW54p0ZI5mwQ4Q",
-	"y2ubYru3RA+AafS/yyEJUFw39fL+s++pBpt9DzHCTDOmrPDQFeEVacESLtnaN9iPSvGTa30Gm7TihuGP",
-	"WzxDhvipIY5HaU6UAhczPgMu7DyQVqmtF92mv2qY9/pMamGUGuVVq4of30rbiBHCxKWiESbpcsZcVw+R",
-	"NHV0rA6Xg29bYn2UQUxl3+jhaRCo3/lROUcokL4WahME1kW88ekXnQxQz7HSsHMHh2oHmmEuDFMSgiEp",
-	"UzoZWNdyyppK6KY4TiHjdRG28mSFo2pMVDmYOYVEOCJONnaUvOBlRZ+sqFYF4tXqArLMwhRac6Z9XRcw",
-	"Dc5Xhon0BQMKCpnS7khVGLauRYFMhE/XJnqacYTCSdGoR7Nc0ElUrmpj95I7wzl9yuJ9ws/ZgTfTFH2H",
-	"HOuA1/MEPeEcguCOZAwzAJIJ39TkBlkmdsBKIWsEcznTBpggBkvY3iPInPWF/fJYVXnSNrcQEbujQ8qx",
-	"w1C4sUApCawquJCsGXA5ESU1nkM4elxgfIAXyjJzOr13A87gA428DuDBUWiALCe+bm5qzF7iIshDHupP",
-	"cZc37KdazbPN4NQk1fRZX7iBqvREf3iqtXq8XSd6jqRZ17akdbyEIYB+aY6XlnXczy/uwoAtT4vt3l7w",
-	"7nS7midbwHOOCvyIxS2sh2VvPugmO5P6mt71jVx274QZqjJXOja7ccyUVTrRThWfTp62NXlGyEx1WzBQ",
-	"ND24M7/s+I6UGBzg+WLCKtGsOYblno5CMjV7HYguZjCtagRNN14M3X1KFZhL9g70znIaT+b5xmZ030K3",
-	"r8WU1O2zRJWlHVcICXEzoJbiEzPKmrBJgLqWLBUaEmo7MCKS7hiPjmhBM9fpjBkvVS3RMDoUiFlaa7qZ",
-	"Y1gpikK4t0zMLLKGvf3+O3Z9ff23yztJOR0tK4l+1iD/w6Ne5I+eEJ2pQPJKRDfR9eXq8pr8DHPyl6te",
-	"6vWx1LoTLf1DGt1Et8LgqzZMD26vfbtanXV3bVGe6a5DHaWZ0a02m0O99JcuIjkSObFAK3p7Ty6OTF1S",
-	"v9kfqvvpmMrIdsSxclWk7jrcFeyabsokUq93vvNQcc2pcWqim19/j4QV+GMNFMsdo23LkA6gVoMnq1Uc",
-	"lfyTKO2GfLKir0L6r4HA8+FLmMYd+i+0jAPr8YahrZvzqgIJaUx2kbAHopXaoDdNm0cmLfO95xVHhhkK",
-	"/tJ7APF4KtsDdmsjegffKJyNJ7aB/yvD7BxTEzf93jOmlf1LfLNSu/QzO/eZTvrtwEmf/Y84afjCYNhH",
-	"yWse76JvfVKh6ZyLrmsjjn20LVYmffTW0+I/HqWJvnYQJZL7c0VYuuXSXlHKgReYN/E2UCx64Fy5GcTt",
-	"HWrg5a0rHk4AZ1mEi+IXhoYNkTveEkE03MDHw/GSGUs29IUti1y0ZHeRVfUuYl87oZhV6xv7UB86niBT",
-	"dhfRgN6bFJu/cY1Io0pw98Nc3GxwrNoGdxDJfwD6FvgjPXC2NHYrTIDrJHw8uN1clodRA4omreqA3m/q",
-	"Tu/Z7PA+V8x3TpnAFy0X7B8qBUIodcM7dEr+6RbkBvPo5vnT+HSMt7p4Pud6b3tuGKQCIX3BOEuUzAqR",
-	"IBMZ41JhDpoaCsK0qrP1gUm1n5KvV7G3Qp4udT44yg4G/67Sw4x/HHhZnNxnHftHXcP9n+yA7b1KqfZD",
-	"B3pcngC6ktk7KLhkP9A6SQ7JFlK2z1UBtMP90YH7JWZKM6mQcWS8KAbb+Sppj0x8N2Lo3XSi0tvX/7cm",
-	"c0dDc/9uyVQt08ebiRZivPGFvT86tvIfbFAVTUI3bYN0Kp76FuofiI1fYTJZcYTPE059xWw9kG3oBqpH",
-	"oW56TFMguCbUopLIVFyGyWaUq1pHcduicAzBNcLt7yk/BJvg4XUyrcpwvJvpXkxN5i4QnjfVF6HCDviF",
-	"LM/U5eeq1uxerI2t1taH9s8l/T8b+cbJ1nuQv2Q85T/v88NZdVtMRVbMXttcKAFt8PzhTdPGecHuIufL",
-	"d1Gbwb1zCzRQZCfrvmHkO7MOzJVBEtCKxWUj1tSi5FyPWPCVsyZ7+vSassiKdKb+caIK00a3SmmcFMK3",
-	"mQccxpV5z589u37WK/tWoabosUyYVOxr72bfxKxOq5iJpKxiZhKsCBfmLn9MCtRc2z23nKVOeViT63PV",
-	"sLumVKUl7qiYO3q06L5gXrc50sXxyweNuVjR/IkwHBw4Pe3qNv+nt88RL0SSu6KQd3uY/sqAfAsm9n9M",
-	"tTUBjaSayYWAWhfRTXTFK3G1exLdf7j/bwAAAP//",
+	"1Fttj9s2Ev4rhO6AtoB21+luAtzmU66b3hXY4tKkRXDoBgdaGlmMJVIhKTtqsP/9wCGpF4uS5d0kvftm",
+	"WyI588xw5pkh/SlKRFkJDlyr6PpTJEFVgivALy+lFNJ8SATXwLX5SKuqYAnVTPCL90pw85tKciip+fRX",
+	"CVl0Hf3lopv1wj5VF3a2+/v7OEpBJZJVZpLoOnqbU032VJE1ML4hqeAQk33eEKZJRlkBKaE8JXvzmhYk",
+	"FeeRmcTNa5Z9wdUeUNJKigqkZlYBiiJnQpbmU5RSDWealRDFkW4qiK4jpSXjm+g+jtaFSLaQmgHu2VqI",
+	"Aig3DxOQmjJUdij7ykj0ZLU676ZkXMMGJA7LBUtgPAo11jkQWRegiKINoWtRa1IwvlUxYZzshUzVeUjQ",
+	"pKBKjef8NQfyoaYF082ZyM4UyB1LgODbwXlS2Dnh5qx2Y9+6j6OMlqxwwDINpTo29EczoHG2uW8loFLS",
+	"xnzfcrEPQPpPsUdsep6G3oGvBzWRQJXgywV7je+HRJI152bSxSoWYh+aR4HZMBbdkbhaHJv2Vyo3oNHL",
+	"JXyomTR++bu3GM7g4et8s3Ph1vE6aHrm67TsyRmbvfKuVUSs30OijbA/5JRvYLy1gGvZjI1XgVSCx8SK",
+	"GpONFHUVo58TIYnZfP/5Q3AI2jFjUKQn+Jd53ckXsAFLg+hzWobNYuKL1awuDdo0TRFLCaXYOVTNWmkP",
+	"Jz/6wFA4VewwQkncuq2OIahv2g15EMXSVA5RGbvUge4Zk0q/AeDL419WiH1/8l4Yy4XSk7BNwGyGy4xO",
+	"bIGCnipeSZMTMZiU2DyYiPO8Ltc2kYxREHs+eNSLP1TDjYtlrTaM62dXwaxgXv+tWvjyDngqQsseuJyT",
+	"fOhsCFrsHKjvFT0LeDx6arQieq8IeWtLDobOWoJSdBMGvpJiXTjzDcPGyx3IRucm/WuTG5kieyn4JiZA",
+	"k5zsmc4J04pUBU0wdix1gwOUvHRBhXaO4jycQ2wZD+8GBTuQTDdhieGjPm5gjCjtPG4tNzikziD7BmNK",
+	"UBhME00vDl7Fz96FHBOpytiS/+JA9jlwTOHmHWNLl6JigvLTwr6BvkWoBLKmBeUJpDHhoj/evGHGS8hq",
+	"BenA8HOZ4Zbx7ZucymBe2OfNcbQdDF5NOyoIcy8JjVHO9ETIWEMmZIAZ/vvFz7fPCZSVbiwMzFJjLpAw",
+	"ypnEOZ7shTJM0gBZiYIlzTeKmPkDUxxqj/O1UsZOkaD+hgGNFa+qsNqNBnVCqMT3F8fKhGrYCBneZS1t",
+	"DowTPGOp2/3jxx1RHnNopYO/m4w5ky0X6ML4WtR8Ik0VQ1n7TxjfTsVeyzu/avay9DMcEpnjx8tCq5LJ",
+	"8V2Luc9qakdYC8Udc0Z8YvTPnr84g3kn6XtEq4NDvbOMV6Hv1Z3HhtJpaP/cOoONwzModRVEzj18FnZz",
+	"WtGE6eYmWFutTDSteVtKLdpUdsLFNp/ZLjMcc0M17GkT1tg9DGucM6Xdpl+eHGhZFcerhp5875nWIH/u",
+	"S+8ol9l1IlSR295AL9p2A0rQICdJ6BRx/VALfbTN8gu+9OftaykK6JdRlWQlxT2mIBE8tZ/XNNnWZpdw",
+	"wwgCFVUcSa1/VsddeITtqYFFUz0QGMVKYSOprf8SWmm2M2NTg2ZI1FrRdQEha4YClCPnbUxCxLwg7WS9",
+	"wOPjjEWk54vO88LUfRAJBvu48z+/JbtdNBWj3I55FD1etIdGD1o/OHgS4sdTCE1qhSRxpNQD8qvyM81L",
+	"6fKPfdullLBwOwjSKp8emNkOtHg1eD7b9KIaVC/idWudYkLrtF9AiJnUMFFpvGU6F7UmznNPKg6OForo",
+	"TZ77e6Vja4C5qvhVQXnQbgWDpdQvySnjE1hAAaXv1Qee+pp8nCSBFosFKGl6QgDFHnZYHi3EdsnexQXb",
+	"1/2ULRI9teMWy1Ynr3bQHFj3jA2ynqgRXINvedOM8ZTxzYmdKV/wj0u/YHW3A6mYWJrH91TyU0U6MIdf",
+	"sAPE8FrfbOgt0QNgGv0fckgCFNdOvbzbO93ofZgRZppRXfXd1c4koZys3anEQSvi6FqfwSatuGH44xbP",
+	"kCF+8cTxIM2xkunFjE+BDTsPpFVi60Q36a8a5r0+k1oYpUZ51ajixrfSejFCmNhUNMIkXc6Y6+ohkqaW",
+	"jtXhcvB1S6wPMoiqzBs9PJUG7Pd+ENYRCo1fC7EJArtuwkeGeDKDPddKws6etoodSKJzpsjkSY2QycC6",
+	"hlPWWEL74jiFjNZF2MqTFY6odSLKwcwpJMwScbSxpeQFLSv8ZEQ1KiCvFmeQZQam0Joz7fu6gGlwvlGE",
+	"pb4llwlpz6GZIuuaFZqw8JHkRE83jjSzUnj1cJYzPL7LRa3MXrJnaMdPmZxPuDk78Gaawm801XXA62mi",
+	"HeEcgmCPpBRRANz3EguqNMnYDkjJeK1Bnc+0ASaIwRK29wgyZ3xhvzxWVY60zS2ExO7gZHfsMBhuDFCC",
+	"A6kKyjjxA84noqTUpxCOHhcYH2CGssycTm/tgBP4gJfXAjw4Pw6Q5cTVzb7G7CUuhDzkoe7oe/mBxVSr",
+	"ebYZnKqkmj7rDDdQhZzoD0+1Vg+360TPETXr2pa4jpMwBNBv/nhtWcf99OIuDNjytNju7QXvTrerabIF",
+	"fcpRgRuxuIX1sOxNB91ka1JX09u+kc3unTBDVeZKR78bx0xZpBPtVPbx6GmjzzOMZ6LbgoGi6cGd+WXH",
+	"l6jE4ADTFRNGCb/mGJZ7PArJxOwdKrzNQqSoNUi8JqTwwlgqQJ2TNyB3htM4Mk83JqO7Frp5Lcakbp4l",
+	"oizNuIJxiP2AmrOPRAljQp8AZc1JyiQk2HYgSCTtMSYeUYMkttMZE1qKmmtF8FAgJmkt8TqTIiUrCmbf",
+	"UjHeilHk9Y8/kMvLy7+d33HM6dqwkuhXCfwPGvUif/QE6UwFnFYsuo4uz1fnl+hnOkd/ueilXhdLjTvh",
+	"0j+l0XV0y5S+acP04Mrf96vVSRf+FuWZ7g7ZQZoZXQU0OdRJf24jkiWREwu0oreXC+NI1SX2m92lAjcd",
+	"ERnaDjlWLorU3iG8gJ3vpkwi9XLnOg8VlRQbpyq6/v1TxIzAH2rAWG4ZbVuGdAC1GjxZreKopB9ZaTbk",
+	"kxV+Zdx9DQSed1/DNPbSw0LLWLAebxjcujmtKuCQxmgXDntAWimVdqZp88ikZX50vOLAMAeH4M4DkMdj",
+	"2R6wWxvRO/hG4Ww8sQn83yhi5pia2Pd7T5iW928+zkpt08/s3Cc66fcDJ336P+Kk4VuWYR9Fr3m8i752",
+	"SQWnsy66rhU79NG2WJn00VtHi788ShN97SBKKPfnirB4y6e9opUDLXTu422gWHTA2XIziNsbLYGWt7Z4",
+	"OAKcYRE2ip8pHDZE7nBLBNGwAx8PxwuiDNmQZ6YsstGS3EVG1buIfGuFIkat78xD2XQ8gafkLsIBvTcx",
+	"Nn9nG5FKlGDvx9m46XGs2gZ3EMl/gHYt8Ed64GxpbFeYANdK+Hhwu7kMD8MGFE5a1QG9X9Wd3rPZ4W0u",
+	"iOucEqaft1ywf6gUCKHYDe/QKenHW+AbnUfXz67i4zHe6OL4nO297akikDIN6XNCSSJ4VrBEE5YRyoXO",
+	"QWJDgalWdbJuCBf7Kfl6FXsr5PFS552l7KD030XazPhHQ8vi6D7r2L+WNdz/yQ7Y3ivlYj90oMflCcAr",
+	"qb2DgnPyE66T5JBsISX7XBSAO9wdHdhfYiIk3uqjmtCiGGzni6Q9MnHdiKF344lKb1//35rMHg3N/SUo",
+	"EzVPH28mXIhQ7wt7d3Rs5G9MUGU+oau2QToVT10L9Qti41aYTFZUw+cJp65iNh5INngD16FQ+x7TFAi2",
+	"CbWoJFIV5WGyGeWilvg3CduisAzBNsLN7yltgk3w8DqZFGU43s10L6YmsxcIT5vqq1BhC/xClqfq8nNV",
+	"a2Yv1spUa+um/XNP/x9arnGydR7kLllP+c/bvDmpbouxyIrJS5MLOWgTPH965ds4z8ldZH35LmozuHNu",
+	"phUU2dG6bxj5TqwDc6E0CmjEotyLNbUoOtcjFryx1iRXV5eYRVaoM/aPE1GoNrpVQupJIVybecBhbJn3",
+	"7OnTy6e9sm8VaooeyqSTinzr3Oy7mNRpFROWlFVMVKIrxIXYyx+TAvlru6eWs9gpD2tyeaoaZteUojTE",
+	"XQtijx4Nus+J022OdFH99YPGXKzw/7wMBweKT7u6zf1T8HPEC5bktiik3R7Gv3JougUVu3/zmpoAR2LN",
+	"ZENALYvoOrqgFbvYPYnu393/NwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/trenza-router/trenza/router/engine"
+)
+
+// StreamLive sends a server-sent event a second, and one for everything that happens, until the client goes away (HTML
+// living standard, server-sent events).
+func (h *Handlers) StreamLive(ctx context.Context, _ StreamLiveRequestObject) (StreamLiveResponseObject, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r, w := io.Pipe()
+	go func() {
+		select {
+		case <-h.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	go func() {
+		defer cancel()
+		err := h.engine.Watch(ctx,
+			func(l engine.Live) error { return send(w, "live", live(l)) },
+			func(e engine.EventView) error { return send(w, "event", event(e)) })
+		_ = w.CloseWithError(err) // documented to return nil always
+	}()
+	return StreamLive200TexteventStreamResponse{Body: stream{r, cancel}}, nil
+}
+
+// stream ends its writer when the response is over.
+type stream struct {
+	*io.PipeReader
+	cancel context.CancelFunc
+}
+
+func (s stream) Close() error {
+	s.cancel()
+	return s.PipeReader.Close()
+}
+
+func send(w io.Writer, name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("sending a live event: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, data)
+	return err
+}

@@ -1,0 +1,7 @@
+// Package server serves the page, the API and the metrics over HTTP, and the API on the control socket for the command
+// line. Place: api -> server. It owns the listeners; requests are handled on their own goroutines.
+//
+// There is no login yet: the page listens on the loopback device unless the configuration says otherwise, the socket
+// belongs to the user that runs the router. Requests are held to what a browser on our own page would send, so that no
+// other page that a person visits can reach the router through their browser.
+package server
