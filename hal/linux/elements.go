@@ -29,19 +29,23 @@ const maxComment = 127
 // Elements reads a named set or map whole, ordered by key. A set of ranges is hal.ErrUnsupported: a range is no
 // element that could be written back.
 func (f *firewall) Elements(ctx context.Context, set string) ([]hal.Element, error) {
-	c, err := nftables.New(nftables.AsLasting())
+	types, err := nftables.New()
 	if err != nil {
 		return nil, kernelError(err, "open an nfnetlink socket")
 	}
-	defer c.CloseLasting()
-	s, err := findSet(ctx, c, set)
+	s, err := findSet(ctx, types, set)
 	if err != nil {
 		return nil, err
 	}
 	if s.Interval {
 		return nil, fmt.Errorf("read elements of %s: it holds ranges; list it with `nft list set`: %w", set, hal.ErrUnsupported)
 	}
-	raw, err := dumpElements(ctx, c, s)
+	c, err := openTable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	raw, err := dumpElements(ctx, c, set)
 	if err != nil {
 		return nil, err
 	}
@@ -60,27 +64,28 @@ func (f *firewall) Elements(ctx context.Context, set string) ([]hal.Element, err
 // happens while the kernel enlarges a hash table, which it does some milliseconds after elements were added: a listing in
 // several parts then shows some elements twice and misses as many (measured: 2,156 of 20,000). When the ruleset never rests,
 // a reading without doubles will do: what changed meanwhile is new or gone anyhow.
-func dumpElements(ctx context.Context, c *nftables.Conn, s *nftables.Set) ([]nftables.SetElement, error) {
+func dumpElements(ctx context.Context, c *tableConn, set string) ([]nftables.SetElement, error) {
 	var settled []nftables.SetElement
 	pause := time.Millisecond
 	for range dumpAttempts {
-		before, err := c.GetGen()
+		c.disturbed = false
+		before, err := c.generation()
 		if err != nil {
-			return nil, kernelError(err, "read the generation of the ruleset")
+			return nil, err
 		}
-		raw, err := c.GetSetElements(s)
+		raw, err := c.elements(set)
 		if err != nil && !errors.Is(err, unix.EINTR) {
-			return nil, kernelError(err, "read elements of %s", s.Name)
+			return nil, err
 		}
-		after, genErr := c.GetGen()
+		after, genErr := c.generation()
 		if genErr != nil {
-			return nil, kernelError(genErr, "read the generation of the ruleset")
+			return nil, genErr
 		}
 		slices.SortFunc(raw, func(a, b nftables.SetElement) int { return bytes.Compare(a.Key, b.Key) })
 		n := len(raw)
 		raw = slices.CompactFunc(raw, func(a, b nftables.SetElement) bool { return bytes.Equal(a.Key, b.Key) })
 		if err == nil && len(raw) == n {
-			if settled = raw; before.ID == after.ID {
+			if settled = raw; before == after && !c.disturbed {
 				return raw, nil
 			}
 		}
@@ -92,9 +97,20 @@ func dumpElements(ctx context.Context, c *nftables.Conn, s *nftables.Set) ([]nft
 		}
 	}
 	if settled == nil {
-		return nil, fmt.Errorf("read elements of %s: the set changed during each of %d readings; try again", s.Name, dumpAttempts)
+		return nil, fmt.Errorf("read elements of %s: the set changed during each of %d readings; try again", set, dumpAttempts)
 	}
 	return settled, nil
+}
+
+// elements lists a set once.
+func (c *tableConn) elements(set string) ([]nftables.SetElement, error) {
+	var all []nftables.SetElement
+	err := c.eachElement(set, func(e fields) error {
+		raw, err := readElement(e)
+		all = append(all, raw)
+		return err
+	})
+	return all, err
 }
 
 // SetElements adds elements or replaces those with the same key. Of two with the same key in elems, the later one counts.

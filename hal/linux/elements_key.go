@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
+	"time"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/flow"
@@ -58,6 +61,35 @@ func encodeElement(s *nftables.Set, e hal.Element) (nftables.SetElement, error) 
 			return nftables.SetElement{}, fmt.Errorf("values of type %s: %w", s.DataType.Name, hal.ErrUnsupported)
 		}
 		raw.Val = binary.NativeEndian.AppendUint32(nil, e.Value)
+	}
+	return raw, nil
+}
+
+// Attributes and types of user data that x/sys/unix does not name.
+const (
+	dataValue      = 1 // NFTA_DATA_VALUE
+	elementComment = 0 // NFTNL_UDATA_SET_ELEM_COMMENT: the type in a record of type, length, bytes (libnftnl/udata.h)
+)
+
+// readElement reads one element of a listing. It never panics, whatever the bytes are.
+func readElement(e fields) (nftables.SetElement, error) {
+	key, err := parseFields(e[unix.NFTA_SET_ELEM_KEY])
+	if err != nil {
+		return nftables.SetElement{}, err
+	}
+	data, err := parseFields(e[unix.NFTA_SET_ELEM_DATA])
+	if err != nil {
+		return nftables.SetElement{}, err
+	}
+	raw := nftables.SetElement{
+		Key: key[dataValue], Val: data[dataValue],
+		Timeout: time.Duration(e.number(unix.NFTA_SET_ELEM_TIMEOUT)) * time.Millisecond,
+		Expires: time.Duration(e.number(unix.NFTA_SET_ELEM_EXPIRATION)) * time.Millisecond,
+	}
+	for b := e[unix.NFTA_SET_ELEM_USERDATA]; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] {
+		if b[0] == elementComment {
+			raw.Comment = strings.TrimRight(string(b[2:2+int(b[1])]), "\x00")
+		}
 	}
 	return raw, nil
 }

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/nftables"
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/hal/haltest"
@@ -238,4 +240,35 @@ func fillMap(t *testing.T) {
 	if !errors.Is(full, hal.ErrRefused) || !strings.Contains(full.Error(), "full") {
 		t.Errorf("one more than fit: %v", full)
 	}
+}
+
+func FuzzReadElement(f *testing.F) {
+	value := func(kind uint16, b []byte) []byte {
+		return appendAttribute(nil, kind, appendAttribute(nil, dataValue, b))
+	}
+	good := append(value(1, []byte{1, 0, 0, 0, 192, 0, 2, 1}), value(2, []byte{5, 0, 0, 0})...)
+	good = appendAttribute(good, 4, []byte{0, 0, 0, 0, 0, 0, 3, 232})
+	f.Add(appendAttribute(good, 6, append([]byte{0, 6}, "hello\x00"...)))
+	f.Add(appendAttribute(good, 6, []byte{0, 255, 'x'}))
+	f.Add([]byte{4, 0, 1, 0, 5, 0})
+	s := &nftables.Set{IsMap: true, HasTimeout: true, DataType: nftables.TypeMark}
+	s.KeyType = nftables.MustConcatSetType(nftables.TypeMark, nftables.TypeIPAddr)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		attributes, err := parseFields(b)
+		if err != nil {
+			return
+		}
+		raw, err := readElement(attributes)
+		if err != nil {
+			return
+		}
+		e, err := decodeElement(s, raw)
+		if err != nil || len(e.Comment) > maxComment || e.Timeout < 0 {
+			return
+		}
+		again, err := encodeElement(s, e)
+		if err != nil || !bytes.Equal(again.Key, raw.Key[:len(again.Key)]) || !bytes.Equal(again.Val, raw.Val) {
+			t.Errorf("%+v, written: %+v, %v", e, again, err)
+		}
+	})
 }

@@ -190,35 +190,29 @@ func (p *printer) sets(c *tableConn) error {
 // elements is the canonical form of a set's content. The kernel lists a hash table in no order that means anything.
 func (p *printer) elements(c *tableConn, set string) ([]byte, error) {
 	var all [][]byte
-	names := map[uint16]string{unix.NFTA_SET_ELEM_LIST_TABLE: table, unix.NFTA_SET_ELEM_LIST_SET: set}
-	err := c.ask(unix.NFT_MSG_GETSETELEM, netlink.Dump, names, func(a fields) error {
-		return eachNested(a[unix.NFTA_SET_ELEM_LIST_ELEMENTS], func(_ uint16, b []byte) error {
-			e, err := parseFields(b)
+	err := c.eachElement(set, func(e fields) error {
+		canonical := e.keep(unix.NFTA_SET_ELEM_KEY, elementKeyEnd, unix.NFTA_SET_ELEM_FLAGS,
+			unix.NFTA_SET_ELEM_TIMEOUT, unix.NFTA_SET_ELEM_USERDATA, unix.NFTA_SET_ELEM_OBJREF)
+		if data, ok := e[unix.NFTA_SET_ELEM_DATA]; ok {
+			data, err := p.data(data)
 			if err != nil {
 				return err
 			}
-			canonical := e.keep(unix.NFTA_SET_ELEM_KEY, elementKeyEnd, unix.NFTA_SET_ELEM_FLAGS,
-				unix.NFTA_SET_ELEM_TIMEOUT, unix.NFTA_SET_ELEM_USERDATA, unix.NFTA_SET_ELEM_OBJREF)
-			if data, ok := e[unix.NFTA_SET_ELEM_DATA]; ok {
-				if data, err = p.data(data); err != nil {
-					return err
-				}
-				canonical = appendCanonical(canonical, unix.NFTA_SET_ELEM_DATA, data)
-			}
-			if one := e[unix.NFTA_SET_ELEM_EXPR]; one != nil {
-				x, err := p.expression(one)
-				if err != nil {
-					return err
-				}
-				canonical = append(canonical, x...)
-			}
-			many, err := p.expressions(e[elementInnards])
+			canonical = appendCanonical(canonical, unix.NFTA_SET_ELEM_DATA, data)
+		}
+		if one := e[unix.NFTA_SET_ELEM_EXPR]; one != nil {
+			x, err := p.expression(one)
 			if err != nil {
 				return err
 			}
-			all = append(all, append(canonical, many...))
-			return nil
-		})
+			canonical = append(canonical, x...)
+		}
+		many, err := p.expressions(e[elementInnards])
+		if err != nil {
+			return err
+		}
+		all = append(all, append(canonical, many...))
+		return nil
 	})
 	slices.SortFunc(all, bytes.Compare)
 	return bytes.Join(all, nil), err

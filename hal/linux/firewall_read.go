@@ -88,6 +88,10 @@ const (
 	chainBinding = 1 << 2 // NFT_CHAIN_BINDING: nft made the chain for a block inside a rule
 )
 
+// dumpBuffer is how much of a listing is asked for at a time. The kernel walks a set from its start for each part, so that
+// listing 65,536 elements in small parts takes seconds; it gives at most 32 KiB.
+const dumpBuffer = 64 << 10
+
 // tableConn reads the objects of table inet trenza: nfnetlink messages as in linux/netfilter/nf_tables.h.
 type tableConn struct {
 	*netlink.Conn
@@ -99,7 +103,7 @@ func openTable(ctx context.Context) (*tableConn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{MessageBufferSize: dumpBuffer})
 	if err != nil {
 		return nil, kernelError(err, "open an nfnetlink socket")
 	}
@@ -148,6 +152,20 @@ func (c *tableConn) list(get uint16, tableAttribute uint16, f func(fields) error
 			return nil // the kernel filters some kinds by family alone
 		}
 		return f(a)
+	})
+}
+
+// eachElement calls f with each element of a set.
+func (c *tableConn) eachElement(set string, f func(fields) error) error {
+	names := map[uint16]string{unix.NFTA_SET_ELEM_LIST_TABLE: table, unix.NFTA_SET_ELEM_LIST_SET: set}
+	return c.ask(unix.NFT_MSG_GETSETELEM, netlink.Dump, names, func(a fields) error {
+		return eachNested(a[unix.NFTA_SET_ELEM_LIST_ELEMENTS], func(_ uint16, b []byte) error {
+			e, err := parseFields(b)
+			if err != nil {
+				return err
+			}
+			return f(e)
+		})
 	})
 }
 
