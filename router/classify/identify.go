@@ -29,6 +29,10 @@ const (
 	surePort    = 20
 )
 
+// PortOnly is the confidence of an answer that only a port suggests: good enough to show, not to decide by. The kernel's maps
+// do not know it.
+const PortOnly = surePort
+
 // Identify says what a device's flow is, by the best knowledge there is at that time.
 func (n *Names) Identify(device flow.DeviceID, key flow.Key, now time.Time) Identity {
 	host, confidence, reason := n.hostOf(device, key, now)

@@ -72,7 +72,8 @@ type Resolver struct {
 	mu    sync.Mutex
 	addrs []net.Addr
 	ready chan struct{}
-	base  context.Context // of Run: outlives a query, ends with the server
+	base  context.Context // outlives a query, ends with Run
+	stop  context.CancelFunc
 }
 
 // maxHolds bounds the observers that run at one time.
@@ -104,14 +105,14 @@ func New(cfg Config) (*Resolver, error) {
 	for i, n := range cfg.RebindNames {
 		cfg.RebindNames[i] = dns.CanonicalName(n)
 	}
+	base, stop := context.WithCancel(context.Background())
 	return &Resolver{
-		cfg: cfg, now: time.Now,
+		cfg: cfg, now: time.Now, base: base, stop: stop,
 		cache:  newCache(cfg.CacheEntries, cfg.CacheBytes, cfg.StaleFor),
 		limit:  newLimiter(cfg.PerClient, cfg.AtOnce),
 		health: newHealth(),
 		holds:  make(chan struct{}, maxHolds),
 		ready:  make(chan struct{}),
-		base:   context.Background(),
 	}, nil
 }
 
@@ -148,7 +149,6 @@ func (r *Resolver) Run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	r.base = ctx
 	for _, s := range servers {
 		group.Go(func() error {
 			if err := s.ActivateAndServe(); err != nil && ctx.Err() == nil {
@@ -159,6 +159,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	}
 	group.Go(func() error {
 		<-ctx.Done()
+		r.stop()
 		for _, s := range servers {
 			s.Shutdown() // fails only for a server that did not start, whose error is already there
 		}
