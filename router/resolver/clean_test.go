@@ -72,6 +72,7 @@ func TestRebindingIsPrevented(t *testing.T) {
 		{"IPv6", Config{}, question{name: "rebind.example.", qtype: dns.TypeAAAA}, []string{"rebind.example. 60 IN AAAA fd00::1", "rebind.example. 60 IN AAAA fe80::1", "rebind.example. 60 IN AAAA ::ffff:10.0.0.1"}, nil, 3},
 		{"hints", Config{}, https, []string{"rebind.example. 60 IN HTTPS 1 . alpn=h2 ipv4hint=192.168.1.1"}, []string{"rebind.example.\t0\tIN\tHTTPS\t1 . alpn=\"h2\""}, 1},
 		{"allowed domain", Config{RebindNames: []string{"Example"}}, a, []string{"rebind.example. 60 IN A 10.77.0.1"}, []string{"rebind.example.\t0\tIN\tA\t10.77.0.1"}, 0},
+		{"media server", Config{}, question{name: "10-77-0-9.x.plex.direct.", qtype: dns.TypeA}, []string{"10-77-0-9.x.plex.direct. 60 IN A 10.77.0.9"}, []string{"10-77-0-9.x.plex.direct.\t0\tIN\tA\t10.77.0.9"}, 0},
 		{"switched off", Config{AllowRebind: true}, a, []string{"rebind.example. 60 IN A 10.77.0.1"}, []string{"rebind.example.\t0\tIN\tA\t10.77.0.1"}, 0},
 		{"carrier addresses are outside", Config{}, a, []string{"rebind.example. 60 IN A 100.64.0.1"}, []string{"rebind.example.\t0\tIN\tA\t100.64.0.1"}, 0},
 	} {

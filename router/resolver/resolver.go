@@ -45,7 +45,7 @@ type Config struct {
 	Observer     Observer          // may be nil
 	Hold         time.Duration     // the longest wait for the Observer; default 20 ms
 	AllowRebind  bool              // let outside names have addresses of the house
-	RebindNames  []string          // domains that may, with all names below
+	RebindNames  []string          // domains that may, with all names below; plex.direct always may
 	CacheEntries int               // default 10,000
 	CacheBytes   int               // default 8 MiB
 	MinTTL       time.Duration     // default 5 s
@@ -102,9 +102,11 @@ func New(cfg Config) (*Resolver, error) {
 	setDefault(&cfg.PerClient, 100)
 	setDefault(&cfg.AtOnce, 1000)
 	cfg.Domain = dns.CanonicalName(cfg.Domain)
-	for i, n := range cfg.RebindNames {
-		cfg.RebindNames[i] = dns.CanonicalName(n)
+	allowed := []string{"plex.direct."} // gives every media server at home a name of the internet, by design
+	for _, n := range cfg.RebindNames {
+		allowed = append(allowed, dns.CanonicalName(n))
 	}
+	cfg.RebindNames = allowed
 	base, stop := context.WithCancel(context.Background())
 	return &Resolver{
 		cfg: cfg, now: time.Now, base: base, stop: stop,
