@@ -26,13 +26,16 @@ const (
 // that Compile refuses without knowing links and catalogue are errors. The error is of type Problems: all that is wrong,
 // with line and column, not only the first. Name is what the problems call the file.
 func Parse(name string, data []byte) (Policy, error) {
-	d := document{file: name, positions: map[string]*token.Position{}}
+	d := document{file: name, positions: map[string]*token.Position{}, spoiled: map[string]bool{}}
 	p := d.parse(data)
-	if len(d.problems) == 0 {
+	if !d.spoiled[""] {
 		v := validator{p: &p}
 		v.check()
 		for _, problem := range v.problems {
-			d.report(d.position(problem.path), problem)
+			// Of what could not be read whole, more problems may only follow from the first.
+			if !d.spoiled[entryOf(problem.path)] {
+				d.report(d.position(problem.path), problem)
+			}
 		}
 	}
 	if len(d.problems) == 0 {
@@ -54,9 +57,17 @@ func Parse(name string, data []byte) (Policy, error) {
 // of a file are told at once.
 type document struct {
 	file      string
+	entry     string // the person, device, group or rule being read: "people/0"; "" outside
 	ruleID    string // of the rule being read
 	problems  Problems
 	positions map[string]*token.Position // by the validator's paths
+	spoiled   map[string]bool            // entries with something that could not be read
+}
+
+// entryOf is the entry that a path of the validator lies in.
+func entryOf(path string) string {
+	parts := strings.SplitN(path, "/", 3)
+	return strings.Join(parts[:min(2, len(parts))], "/")
 }
 
 func (d *document) report(at *token.Position, p Problem) {
@@ -65,6 +76,7 @@ func (d *document) report(at *token.Position, p Problem) {
 		p.Line, p.Column = at.Line, at.Column
 	}
 	d.problems = append(d.problems, p)
+	d.spoiled[d.entry] = true
 }
 
 func (d *document) bad(n ast.Node, field, format string, args ...any) {
@@ -204,7 +216,7 @@ func (d *document) mapping(n ast.Node, path, what, field string, keys []key) {
 			for i, k := range keys {
 				names[i] = k.name
 			}
-			d.bad(pair.Key, field, "%s has no %q%s; it has %s", what, name, didYouMean(name, names), listOf(names))
+			d.bad(pair.Key, field, "%s has no %q; it has %s%s", what, name, listOf(names), didYouMean(name, names))
 			return
 		}
 		keys[i].read(pair.Value, at)

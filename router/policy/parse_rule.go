@@ -15,13 +15,13 @@ func (d *document) policy(body ast.Node) Policy {
 	d.mapping(body, "", "a policy", "", []key{
 		{"time_zone", func(n ast.Node, _ string) { p.TimeZone, _ = d.text(n, "", "a time zone") }},
 		{"people", func(n ast.Node, path string) {
-			d.list(n, path, "", func(n ast.Node, path string) { p.People = append(p.People, d.person(n, path)) })
+			readEntries(d, n, path, &p.People, d.person)
 		}},
 		{"devices", func(n ast.Node, path string) {
-			d.list(n, path, "", func(n ast.Node, path string) { p.Devices = append(p.Devices, d.device(n, path)) })
+			readEntries(d, n, path, &p.Devices, d.device)
 		}},
 		{"groups", func(n ast.Node, path string) {
-			d.list(n, path, "", func(n ast.Node, path string) { p.Groups = append(p.Groups, d.group(n, path)) })
+			readEntries(d, n, path, &p.Groups, d.group)
 		}},
 		{"house", func(n ast.Node, path string) {
 			d.rules(n, path, &p.Main, Rule{Tier: Main})
@@ -33,6 +33,15 @@ func (d *document) policy(body ast.Node) Policy {
 		}},
 	})
 	return p
+}
+
+// readEntries reads a list of people, devices or groups.
+func readEntries[T any](d *document, n ast.Node, path string, to *[]T, read func(n ast.Node, path string) T) {
+	d.list(n, path, "", func(n ast.Node, path string) {
+		d.entry = path
+		*to = append(*to, read(n, path))
+		d.entry = ""
+	})
 }
 
 func (d *document) person(n ast.Node, path string) Person {
@@ -82,8 +91,8 @@ func (d *document) rules(n ast.Node, path string, tier *[]Rule, blank Rule) {
 }
 
 func (d *document) rule(n ast.Node, path string, r Rule) Rule {
-	d.ruleID = ruleID(n)
-	defer func() { d.ruleID = "" }()
+	d.entry, d.ruleID = path, ruleID(n)
+	defer func() { d.entry, d.ruleID = "", "" }()
 	keys := []key{
 		{"id", func(n ast.Node, _ string) { r.ID, _ = d.text(n, "id", "an id") }},
 		{"name", func(n ast.Node, _ string) { r.Name, _ = d.text(n, "name", "a name") }},
