@@ -21,8 +21,8 @@ func (s *session) client() (*api.ClientWithResponses, error) {
 	path := s.socket
 	if path == "" {
 		path = defaultSocket
-		if lab, err := netlab.Running(); err == nil {
-			path = filepath.Join(lab.RunDir, "trenza.sock")
+		if lab, err := netlab.Connect("", ""); err == nil {
+			path = filepath.Join(lab.RouterRun(), "trenza.sock")
 		}
 	}
 	if _, err := os.Stat(path); err != nil {

@@ -70,7 +70,7 @@ func (c *labRunCommand) Run(s *session) error {
 	fmt.Fprintf(s.out, "The router works. Its page: http://%s\nCtrl-C ends the lab and removes every trace.\n", c.Web)
 	if !c.Quiet {
 		go func() {
-			if err := traffic.Run(s.ctx, h.Agents(), c.Seed, log); err != nil && s.ctx.Err() == nil {
+			if err := traffic.Run(s.ctx, traffic.Config{Seed: c.Seed, Hosts: h.Hosts(), Log: log}); err != nil && s.ctx.Err() == nil {
 				log.Error("the household's traffic ended", "error", err)
 			}
 		}()

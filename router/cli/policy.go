@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os/user"
 
 	"github.com/trenza-router/trenza/router/catalog"
+	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/webui/api"
 )
@@ -47,11 +49,11 @@ func (c *policyCheckCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	apps, err := catalog.Load()
+	apps, err := catalog.Load("")
 	if err != nil {
 		return fmt.Errorf("reading the catalogue of applications: %w", err)
 	}
-	compiled, warnings, err := policy.Compile(p, apps.Known(nil))
+	compiled, warnings, err := policy.Compile(p, engine.KnownTo(apps, nil))
 	if err != nil {
 		return exitError{exitNo, fmt.Errorf("%s: %w", c.File, err)}
 	}
@@ -128,7 +130,8 @@ func (c *policyImportCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	r, err := client.PutPolicyWithApplicationYAMLBodyWithResponse(s.ctx, &api.PutPolicyParams{By: &c.By, Version: &before.Version}, string(data))
+	r, err := client.PutPolicyWithBodyWithResponse(s.ctx, &api.PutPolicyParams{By: &c.By, Version: &before.Version},
+		"application/yaml", bytes.NewReader(data))
 	if err != nil {
 		r = &api.PutPolicyResponse{}
 	}

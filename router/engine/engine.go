@@ -20,7 +20,6 @@ import (
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/host"
-	"github.com/trenza-router/trenza/router/link"
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
 	"github.com/trenza-router/trenza/router/resolver"
@@ -106,7 +105,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	for _, c := range o.Config.Links {
-		w, err := newWAN(c, o.Machine, link.Options{Log: o.Log, OnChange: e.linkChanged})
+		w, err := e.newWAN(ctx, c)
 		if err != nil {
 			return nil, err
 		}
@@ -130,6 +129,10 @@ var ErrConflicting = errors.New("another multi-link program is at work")
 // Run runs the router until the context ends. It leaves the kernel's state as it is: traffic goes on by the last plan.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.examine(ctx); err != nil {
+		return err
+	}
+	// What the first plan follows from: without it the plan before would be taken away.
+	if err := e.readMachine(ctx); err != nil {
 		return err
 	}
 	e.adoptNames(ctx)

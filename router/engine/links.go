@@ -32,7 +32,7 @@ type wan struct {
 	last  link.Level // last told
 }
 
-func newWAN(c config.Link, m hal.Machine, o link.Options) (*wan, error) {
+func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
 	probes := link.Probes{Interval: time.Duration(c.Probes.Interval)}
 	for _, text := range c.Probes.Targets {
 		t, err := link.ParseTarget(text)
@@ -42,7 +42,10 @@ func newWAN(c config.Link, m hal.Machine, o link.Options) (*wan, error) {
 		probes.Targets = append(probes.Targets, t)
 	}
 	w := &wan{config: c}
-	o.Sockets, o.Via = m, w.via()
+	o := link.Options{Sockets: e.machine, Via: w.via(), Log: e.log, OnChange: e.linkChanged}
+	if e.adoptGateways(ctx, w) {
+		o.Assumed = link.Up
+	}
 	monitor, err := link.NewMonitor(link.Config{
 		Name: c.Name, ID: c.ID, Device: c.Device, Role: c.Role, Weight: c.Weight, Metered: c.Metered,
 		Quota: link.Quota{Limit: uint64(c.Quota.Limit), ResetDay: c.Quota.ResetDay},
@@ -52,9 +55,19 @@ func newWAN(c config.Link, m hal.Machine, o link.Options) (*wan, error) {
 		return nil, err
 	}
 	w.monitor = monitor
-	// Until the machine has been asked nothing is known of the device.
-	monitor.SetPhysical(link.Physical{})
 	return w, nil
+}
+
+// adoptGateways takes over what an earlier run left in the link's table, until the network says otherwise: a router that is
+// started again must not wait for a lease to go on. It tells whether there was anything.
+func (e *Engine) adoptGateways(ctx context.Context, w *wan) bool {
+	routes, err := e.machine.Routes(ctx, plan.LinkTable+int(w.config.ID))
+	if err != nil {
+		return false // the first plan tells of a machine that cannot be read
+	}
+	v4, v6 := defaultGateway(routes, w.config.Device, false), defaultGateway(routes, w.config.Device, true)
+	w.lease.Gateway = v4
+	return v4.IsValid() || v6.IsValid()
 }
 
 // via leads a socket over this link whatever the plan says.

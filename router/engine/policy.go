@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trenza-router/trenza/router/catalog"
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
@@ -30,20 +31,25 @@ func (p *policyInForce) current() *policy.Compiled {
 // ErrConflict: the policy was changed by someone else since it was read.
 var ErrConflict = errors.New("the policy was changed meanwhile: read it again and repeat your change")
 
-// known is what a policy is checked against.
+// KnownTo is what a policy is checked against: the catalogue's applications and categories, and the names of the links.
+// Without links every link's name is accepted.
+func KnownTo(apps *catalog.Catalog, links []string) policy.Known {
+	return policy.Known{
+		Links: links,
+		Categories: func(app string) (string, bool) {
+			a, ok := apps.App(app)
+			return a.Category, ok
+		},
+		Category: apps.HasCategory,
+	}
+}
+
 func (e *Engine) known() policy.Known {
 	var links []string
 	for _, w := range e.wans {
 		links = append(links, w.config.Name)
 	}
-	return policy.Known{
-		Links: links,
-		Categories: func(app string) (string, bool) {
-			a, ok := e.catalog.App(app)
-			return a.Category, ok
-		},
-		Category: e.catalog.HasCategory,
-	}
+	return KnownTo(e.catalog, links)
 }
 
 // loadPolicy puts the stored policy in force; in a new house that of the configured file, or an empty one.

@@ -116,15 +116,15 @@ func identify() Chain {
 		"ct mark == 0 ct mark set ip saddr map @hosts4",
 		"ct mark == 0 ct mark set ip6 saddr map @hosts6",
 		"meta mark set ct mark",
-		"jump name",
+		"jump label",
 		"goto judge",
 	}}
 }
 
-// name is the chain that labels a flow's destination; the packet's mark is the device's mark on entry.
-func name() Chain {
+// label is the chain that labels a flow's destination; the packet's mark is the device's mark on entry.
+func label() Chain {
 	unlabelled := fmt.Sprintf("meta mark < %#x ", uint32(flow.LabelBit))
-	return Chain{Name: "name", Comment: "what: own name query, then what others' flows taught, then address ranges", Rules: []string{
+	return Chain{Name: "label", Comment: "what: own name query, then what others' flows taught, then address ranges", Rules: []string{
 		"meta mark set meta mark . ip daddr map @" + MapNames4,
 		"meta mark set meta mark . ip6 daddr map @" + MapNames6,
 		unlabelled + "meta mark set ip daddr . meta l4proto . th dport map @" + MapLearned4,
@@ -223,7 +223,7 @@ func ownFlow(profile string) Chain {
 	return Chain{Name: "own_flow", Rules: []string{
 		fmt.Sprintf("ct mark set %#x", device),
 		fmt.Sprintf("meta mark set %#x", device),
-		"jump name",
+		"jump label",
 		"goto " + profile,
 	}}
 }

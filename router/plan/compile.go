@@ -105,7 +105,7 @@ func Compile(in Input) (State, error) {
 	add := func(c ...Chain) { s.Ruleset.Chains = append(s.Ruleset.Chains, c...) }
 	add(choiceChains(s.Choices)...)
 	add(v.chains.list...)
-	add(judge(profiles, fallback), name(), identify(), ownFlow(own), in.fromLAN())
+	add(judge(profiles, fallback), label(), identify(), ownFlow(own), in.fromLAN())
 	add(in.fromLink()...)
 	add(refuse(), in.toLink(), in.toLAN(), fromInternet())
 	add(in.prerouting(), in.output(), in.dstnat(), in.forward(), in.input(), in.srcnat())

@@ -97,17 +97,17 @@ func (m *nftMachine) rule(r string, p *packet) string {
 		return ""
 	}
 	if g := guardRule.FindStringSubmatch(r); g != nil {
-		if p.ct&hex(g[1]) != 0 {
+		if p.ct&hexNumber(g[1]) != 0 {
 			return "return"
 		}
 		return ""
 	}
 	if g := setMaskOr.FindStringSubmatch(r); g != nil {
-		p.ct = p.ct&hex(g[1]) | hex(g[2])
+		p.ct = p.ct&hexNumber(g[1]) | hexNumber(g[2])
 		return ""
 	}
 	if g := setOr.FindStringSubmatch(r); g != nil {
-		p.ct |= hex(g[1])
+		p.ct |= hexNumber(g[1])
 		return ""
 	}
 	if g := vmapRule.FindStringSubmatch(r); g != nil {
@@ -161,7 +161,7 @@ func (m *nftMachine) value(expr string, p *packet) (operand, bool) {
 		if g[1] == "meta" {
 			mark = p.meta
 		}
-		return operand{number: uint64(mark & hex(g[2]))}, true
+		return operand{number: uint64(mark & hexNumber(g[2]))}, true
 	}
 	m.t.Fatalf("unknown expression %q", expr)
 	return operand{}, false
@@ -187,7 +187,7 @@ func (o operand) in(key string) bool {
 	return number(first) <= o.number && o.number <= number(last)
 }
 
-func hex(s string) uint32 { return uint32(number(s)) }
+func hexNumber(s string) uint32 { return uint32(number(s)) }
 
 func number(s string) uint64 {
 	n, err := strconv.ParseUint(s, 0, 64)

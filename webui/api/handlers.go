@@ -167,7 +167,9 @@ func Changes(changes []policy.Change) []Change {
 	return each(changes, func(c policy.Change) Change {
 		return Change{
 			What: ChangeWhat(c.Kind.String()), Entry: c.Entry, Id: c.ID, Name: c.Name,
-			Fields: each(c.Fields, func(f policy.FieldChange) FieldChange { return FieldChange{Field: f.Field, Before: f.Before, After: f.After} }),
+			Fields: each(c.Fields, func(f policy.FieldChange) FieldChange {
+				return FieldChange{Field: f.Field, Before: f.Before, After: f.After}
+			}),
 		}
 	})
 }

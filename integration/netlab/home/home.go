@@ -2,6 +2,7 @@ package home
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,8 +17,15 @@ import (
 	"github.com/trenza-router/trenza/integration/netlab"
 	"github.com/trenza-router/trenza/integration/netlab/client"
 	"github.com/trenza-router/trenza/integration/netlab/internet"
+	"github.com/trenza-router/trenza/integration/netlab/traffic"
 	"github.com/trenza-router/trenza/webui/api"
 )
+
+//go:embed policy.yaml
+var policy string
+
+// Policy is the rules of a family that lives in the default home.
+func Policy() string { return policy }
 
 // Options say what house to build.
 type Options struct {
@@ -119,6 +127,16 @@ func ready(ctx context.Context, p *netlab.Process, wait func(context.Context) er
 
 // Agent is the client in a host.
 func (h *House) Agent(host string) *client.Agent { return h.agents[host] }
+
+// Hosts are the clients as the household's traffic wants them.
+func (h *House) Hosts() []traffic.Host {
+	var out []traffic.Host
+	for _, host := range h.Lab.Hosts() {
+		name := host.Spec().Name
+		out = append(out, traffic.Host{Role: traffic.Role(name), Agent: h.agents[name]})
+	}
+	return out
+}
 
 // CA is the path of the certificate that the lab's servers are trusted by.
 func (h *House) CA() string { return h.ca }

@@ -1,0 +1,127 @@
+package plan
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/policy"
+	"github.com/trenza-router/trenza/router/steer"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) // a Wednesday
+
+func homeLinks() []Link {
+	link := func(id flow.LinkID, name, device string, role flow.Role, weight int, gw4, gw6 string) Link {
+		return Link{
+			LinkCondition: steer.LinkCondition{ID: id, Name: name, Role: role, Usable: true, Weight: weight},
+			Device:        device, Gateway4: netip.MustParseAddr(gw4), Gateway6: netip.MustParseAddr(gw6), AcceptRA: true,
+		}
+	}
+	lte := link(3, "lte", "wan3", flow.Backup, 1, "100.64.1.1", "fe80::3")
+	lte.Metered = true
+	return []Link{
+		link(1, "fiber", "wan1", flow.Primary, 70, "198.18.1.1", "fe80::1"),
+		link(2, "wifi", "wan2", flow.Secondary, 30, "198.18.2.1", "fe80::2"),
+		lte,
+	}
+}
+
+const homePolicy = `
+people: [{id: ana, name: Ana}]
+devices:
+  - {id: laptop, name: Laptop, macs: ["02:00:00:00:00:01"], owner: ana}
+  - {id: tv, name: TV, macs: ["02:00:00:00:00:02"]}
+  - {id: server, name: Server, addresses: [10.9.0.5, "fd00:9::5"]}
+house:
+  - {id: calls, name: Calls, force: must, what: {apps: [zoom]}, steer: {use: [fiber, lte]}, qos: {class: realtime}}
+  - {id: no-lte, name: Save data, force: bound, who: {devices: [tv]}, steer: {forbid: [lte]}}
+  - {id: no-ads, name: No adult site, force: must, what: {domains: [bad.example]}, filter: {block: true}}
+  - {id: spread, name: Spread, force: default, steer: {mode: balance, use: {fiber: 70, wifi: 30}, sticky: site}}
+personal:
+  ana:
+    - {id: ssh, name: SSH on WiFi, what: {services: [tcp/22, udp/5000-6000]}, steer: {use: [wifi], mode: fixed}}
+    - {id: lab, name: Lab, what: {addresses: [203.0.113.0/24, "2001:db8:5::/48"]}, steer: {use: [wifi, fiber]}}
+`
+
+func compilePolicy(t testing.TB, text string) *policy.Compiled {
+	t.Helper()
+	p, err := policy.Parse("test", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := policy.Compile(p, policy.Known{Links: []string{"fiber", "wifi", "lte"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func homeInput(t testing.TB) Input {
+	bad := policy.Domain{Name: "bad.example"}
+	return Input{
+		Now:    noon,
+		Policy: compilePolicy(t, homePolicy),
+		LAN:    []LAN{{Device: "lan0", Nets: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24"), netip.MustParsePrefix("fd00:77::/64")}}},
+		Links:  homeLinks(),
+		Devices: []Device{
+			{Number: 1, ID: "laptop", MACs: []flow.MAC{{2, 0, 0, 0, 0, 1}}},
+			{Number: 2, ID: "tv", MACs: []flow.MAC{{2, 0, 0, 0, 0, 2}}},
+			{Number: 3, ID: "stranger", MACs: []flow.MAC{{2, 0, 0, 0, 0, 3}}},
+			{Number: 4, ID: "server", Addrs: []netip.Addr{netip.MustParseAddr("10.9.0.5"), netip.MustParseAddr("fd00:9::5")}},
+		},
+		Names: []NameClass{
+			{Class: 1, App: "netflix", Category: "video", Host: "netflix.com"},
+			{Class: 2, App: "zoom", Category: "calls", Host: "zoom.us"},
+			{Class: 3, Host: "bad.example", Domains: []policy.Domain{bad}},
+		},
+		Prefixes: []PrefixClass{
+			{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Class: 1},
+			{Prefix: netip.MustParsePrefix("192.0.2.64/26"), Class: 2},
+		},
+		Forwards: []Forward{{Name: "camera", Proto: flow.ProtoTCP, Port: 8443, To: netip.MustParseAddrPort("10.77.0.20:443")}},
+		DNS:      DNS{Redirect: true, Port: 53},
+	}
+}
+
+// TestGolden shows whole states as a person would read them.
+func TestGolden(t *testing.T) {
+	for name, change := range map[string]func(*Input){
+		"home":       func(*Input) {},
+		"fiber-down": func(in *Input) { in.Links[0].Usable = false },
+		"wifi-no-v6": func(in *Input) { in.Links[1].Gateway6 = netip.Addr{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := homeInput(t)
+			change(&in)
+			s, err := Compile(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", name+".golden")
+			if *update {
+				if err := os.MkdirAll("testdata", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(s.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), s.String()); diff != "" {
+				t.Errorf("differs from %s (run with -update if it should):\n%s", path, diff)
+			}
+		})
+	}
+}
