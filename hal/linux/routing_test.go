@@ -179,6 +179,7 @@ func FuzzReadRoute(f *testing.F) {
 	f.Add(writeRoute(r, 7))
 	hops := appendUint32([]byte{16, 0, 4, 0, 7, 0, 0, 0}, 5, 0x01020304)
 	f.Add(appendAttribute(writeRoute(r, 0), 9, append(hops, hops...)))
+	f.Add(appendAttribute(writeRoute(hal.Route{Table: 1, Dst: r.Dst, Unreachable: true, Protocol: 3}, 0), 9, hops)) // nonsense
 	f.Fuzz(func(t *testing.T, b []byte) {
 		hops, err := readRoute(b)
 		if err != nil {

@@ -254,7 +254,7 @@ func readRoute(b []byte) ([]hop, error) {
 	if r.Unreachable {
 		r.device = 0 // IPv6 shows the loopback device
 	}
-	if hops == nil {
+	if hops == nil || r.Unreachable { // a route to nowhere has no ways, whatever the message says
 		return []hop{r}, nil
 	}
 	for i, h := range hops {
