@@ -168,7 +168,7 @@ func (x *explainer) filter(o *filterOutcome) {
 // overruledFilter says why an action lost: blocks go before allows inside a tier.
 func (x *explainer) overruledFilter(i, by int) string {
 	r, winner := &x.c.rules[i], &x.c.rules[by]
-	if rank(&r.Rule) == rank(&winner.Rule) && r.Filter.Action != winner.Filter.Action && rank(&r.Rule) != 3 {
+	if rank(r.Rule) == rank(winner.Rule) && r.Filter.Action != winner.Filter.Action && rank(r.Rule) != 3 {
 		return fmt.Sprintf("%s gives way to %s: a block goes before an allow.", r, winner)
 	}
 	return x.overruled(i, by)

@@ -52,7 +52,7 @@ type Compiled struct {
 
 // compiledRule is a rule with what the hot paths need of it precomputed.
 type compiledRule struct {
-	Rule
+	*Rule
 	match    matcher
 	schedule schedule
 	aspects  uint8   // bit set of Aspect
@@ -92,7 +92,7 @@ func Compile(p Policy, k Known) (*Compiled, []Warning, error) {
 func (c *Compiled) Policy() Policy { return c.policy }
 
 // Rule is the rule with index i. It is shared: do not change it.
-func (c *Compiled) Rule(i int) *Rule { return &c.rules[i].Rule }
+func (c *Compiled) Rule(i int) *Rule { return c.rules[i].Rule }
 
 // Len is the number of rules with an index.
 func (c *Compiled) Len() int { return len(c.rules) }
@@ -134,17 +134,22 @@ func (c *Compiled) nameLinks(named []string) {
 }
 
 func (c *Compiled) compileRules() {
+	order := make([]*Rule, 0, len(c.policy.Main)+len(c.policy.User))
 	for _, tier := range [][]Rule{c.policy.Main, c.policy.User} {
-		for _, r := range tier {
-			if !r.Disabled {
-				c.rules = append(c.rules, c.compileRule(r))
+		for i := range tier {
+			if !tier[i].Disabled {
+				order = append(order, &tier[i])
 			}
 		}
 	}
-	slices.SortFunc(c.rules, func(a, b compiledRule) int { return canonical(&a.Rule, &b.Rule) })
+	slices.SortFunc(order, canonical)
+	c.rules = make([]compiledRule, len(order))
+	for i, r := range order {
+		c.rules[i] = c.compileRule(r)
+	}
 }
 
-func (c *Compiled) compileRule(r Rule) compiledRule {
+func (c *Compiled) compileRule(r *Rule) compiledRule {
 	out := compiledRule{Rule: r, match: newMatcher(r.What), schedule: newSchedule(r.When), allowed: c.allLinks}
 	if r.Steer != nil {
 		out.aspects |= 1 << AspectSteer
@@ -230,7 +235,7 @@ func (c *Compiled) indexSchedules() {
 		if s == nil {
 			continue
 		}
-		key := fmt.Sprint([]weekSpan(s))
+		key := s.key()
 		if same, ok := seen[key]; ok {
 			c.rules[i].schedule = same
 			continue

@@ -5,76 +5,71 @@ import (
 	"slices"
 )
 
-// whoCovers tells whether rule a applies to every device that rule b applies to.
-func (c *Compiled) whoCovers(a, b *compiledRule) bool {
-	if a.Who.Router || b.Who.Router {
-		return a.Who.Router && b.Who.Router
-	}
-	if a.Tier == User && (b.Tier != User || a.Owner != b.Owner) {
-		return false
-	}
-	if whoSpecificity(a.Who) == 0 {
-		return true
-	}
-	if whoSpecificity(b.Who) == 0 {
-		return b.Tier == User && c.whoHasPerson(a.Who, b.Owner)
-	}
-	return c.whoHasAll(a.Who, b.Who.Devices, b.Who.People) &&
-		!slices.ContainsFunc(b.Who.Groups, func(id string) bool {
-			return !slices.Contains(a.Who.Groups, id) && !c.whoHasGroup(a.Who, id)
-		})
+// reach is which devices a rule applies to, as the policy knows them.
+type reach struct {
+	router  bool
+	every   bool     // every device of the LAN, also one that the policy does not name
+	devices []uint64 // bit set of Policy.Devices
 }
 
-func (c *Compiled) whoHasGroup(w Who, id string) bool {
-	for _, g := range c.policy.Groups {
-		if g.ID == id {
-			return c.whoHasAll(w, g.Devices, g.People)
+// reaches works out the reach of each rule.
+func (c *Compiled) reaches() []reach {
+	words := (len(c.policy.Devices) + 63) / 64
+	out := make([]reach, len(c.rules))
+	for i := range out {
+		out[i].devices = make([]uint64, words)
+		out[i].router = c.rules[i].Who.Router
+	}
+	for _, i := range c.everyone {
+		out[i].every = true
+	}
+	for n, d := range c.policy.Devices {
+		s := c.subjects[d.ID]
+		lists := [][]int32{c.byDevice[d.ID]}
+		if s.Person != "" {
+			lists = append(lists, c.byPerson[s.Person])
+		}
+		for _, g := range s.Groups {
+			lists = append(lists, c.byGroup[g])
+		}
+		for _, list := range lists {
+			for _, i := range list {
+				if r := &c.rules[i]; r.Tier != User || r.Owner == s.Person {
+					out[i].devices[n/64] |= 1 << (n % 64)
+				}
+			}
 		}
 	}
-	return false
+	return out
 }
 
-func (c *Compiled) whoHasAll(w Who, devices, people []string) bool {
-	return !slices.ContainsFunc(devices, func(id string) bool { return !c.whoHasDevice(w, id) }) &&
-		!slices.ContainsFunc(people, func(id string) bool { return !c.whoHasPerson(w, id) })
-}
-
-func (c *Compiled) whoHasDevice(w Who, id string) bool {
-	s := c.subjects[id]
-	return slices.Contains(w.Devices, id) || s.Person != "" && slices.Contains(w.People, s.Person) ||
-		slices.ContainsFunc(w.Groups, func(g string) bool { return slices.Contains(s.Groups, g) })
-}
-
-func (c *Compiled) whoHasPerson(w Who, id string) bool {
-	if slices.Contains(w.People, id) {
-		return true
+// covers tells whether a applies wherever b does.
+func (a reach) covers(b reach) bool {
+	if a.router || b.router || a.every {
+		return a.router == b.router
 	}
-	return slices.ContainsFunc(c.policy.Groups, func(g Group) bool {
-		return slices.Contains(w.Groups, g.ID) && slices.Contains(g.People, id)
-	})
+	if b.every {
+		return false
+	}
+	for n, word := range b.devices {
+		if word&^a.devices[n] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
-// whoMeets tells whether some device is meant by both rules. Of rules for everyone it is assumed.
-func (c *Compiled) whoMeets(a, b *compiledRule) bool {
-	if a.Who.Router || b.Who.Router {
-		return a.Who.Router && b.Who.Router
+// meets tells whether some device is meant by both.
+func (a reach) meets(b reach) bool {
+	if a.router || b.router || a.every || b.every {
+		return a.router == b.router
 	}
-	if a.Tier == Main && whoSpecificity(a.Who) == 0 || b.Tier == Main && whoSpecificity(b.Who) == 0 {
-		return true
-	}
-	for id, s := range c.subjects {
-		if c.applies(a, id, s) && c.applies(b, id, s) {
+	for n, word := range b.devices {
+		if word&a.devices[n] != 0 {
 			return true
 		}
 	}
 	return false
-}
-
-func (c *Compiled) applies(r *compiledRule, id string, s Subject) bool {
-	if r.Tier == User && r.Owner != s.Person {
-		return false
-	}
-	return whoSpecificity(r.Who) == 0 || c.whoHasDevice(r.Who, id)
 }
 
 // whatCovers tells whether a selects every flow that b selects, as far as that can be told without looking at flows.

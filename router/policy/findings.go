@@ -27,39 +27,53 @@ type Finding struct {
 // Findings looks for rules that can have no effect. It compares selectors and schedules, not flows, so that what it
 // reports is certain, and there may be more. The rules are in canonical order.
 func (c *Compiled) Findings() []Finding {
-	var out []Finding
+	f := finder{Compiled: c, reach: c.reaches()}
 	for b := range c.rules {
-		for _, aspect := range []Aspect{AspectSteer, AspectQoS, AspectFilter} {
-			if c.rules[b].says(aspect) {
-				out = c.findPrevailing(out, aspect, b)
+		f.findPrevailing(b)
+	}
+	f.findContradictions()
+	return f.found
+}
+
+// finder collects findings.
+type finder struct {
+	*Compiled
+	reach []reach // by rule
+	found []Finding
+}
+
+// findPrevailing looks, for each aspect of rule b, for the first rule that leaves it no effect.
+func (c *finder) findPrevailing(b int) {
+	loser := &c.rules[b]
+	aspects := loser.aspects &^ (1 << AspectLog)
+	for a := range c.rules {
+		winner := &c.rules[a]
+		both := aspects & winner.aspects
+		if a == b || both == 0 || !c.reach[a].covers(c.reach[b]) || !winner.schedule.contains(loser.schedule) ||
+			!c.whatCovers(winner, loser) {
+			continue
+		}
+		for aspect := AspectSteer; aspect < AspectLog; aspect++ {
+			if both&(1<<aspect) != 0 && c.prevails(aspect, a, b) {
+				c.add(aspect, loser, winner)
+				aspects &^= 1 << aspect
 			}
 		}
 	}
-	return c.findContradictions(out)
 }
 
-// findPrevailing looks for the first rule that leaves an aspect of rule b no effect.
-func (c *Compiled) findPrevailing(out []Finding, aspect Aspect, b int) []Finding {
-	loser := &c.rules[b]
-	for a := range c.rules {
-		winner := &c.rules[a]
-		if a == b || !winner.says(aspect) || !c.prevails(aspect, a, b) ||
-			!winner.schedule.contains(loser.schedule) || !c.whoCovers(winner, loser) || !c.whatCovers(winner, loser) {
-			continue
-		}
-		f := Finding{Kind: Ineffective, Aspect: aspect, RuleID: loser.ID, By: winner.ID}
-		f.Text = fmt.Sprintf("The %s of %s can have no effect: %s prevails wherever it applies.", aspect, loser, winner)
-		if rank(&loser.Rule) == rank(&winner.Rule) {
-			f.Kind = Shadowed
-			f.Text = fmt.Sprintf("The %s of %s can have no effect: %s is looked at first wherever it applies.", aspect, loser, winner)
-		}
-		return append(out, f)
+func (c *finder) add(aspect Aspect, loser, winner *compiledRule) {
+	f := Finding{Kind: Ineffective, Aspect: aspect, RuleID: loser.ID, By: winner.ID}
+	f.Text = fmt.Sprintf("The %s of %s can have no effect: %s prevails wherever it applies.", aspect, loser, winner)
+	if rank(loser.Rule) == rank(winner.Rule) {
+		f.Kind = Shadowed
+		f.Text = fmt.Sprintf("The %s of %s can have no effect: %s is looked at first wherever it applies.", aspect, loser, winner)
 	}
-	return out
+	c.found = append(c.found, f)
 }
 
 // prevails tells whether rule a, where both match, leaves the aspect of rule b no effect whatever else matches.
-func (c *Compiled) prevails(aspect Aspect, a, b int) bool {
+func (c *finder) prevails(aspect Aspect, a, b int) bool {
 	winner, loser := &c.rules[a], &c.rules[b]
 	if loser.Force == Bound {
 		return false
@@ -79,7 +93,7 @@ func (c *Compiled) prevails(aspect Aspect, a, b int) bool {
 	return false
 }
 
-func (c *Compiled) filterPrevails(a, b int) bool {
+func (c *finder) filterPrevails(a, b int) bool {
 	winner, loser := &c.rules[a], &c.rules[b]
 	w, l := winner.Filter, loser.Filter
 	hard := winner.Force == Must && w.Action == Block && !w.Liftable
@@ -87,7 +101,7 @@ func (c *Compiled) filterPrevails(a, b int) bool {
 		if w.Mode == ModeUnset {
 			return false
 		}
-		same := rank(&winner.Rule) == rank(&loser.Rule)
+		same := rank(winner.Rule) == rank(loser.Rule)
 		switch {
 		case winner.Force == Bound:
 			return loser.Force != Must && w.Mode >= l.Mode && w.Mode > ModeFilter
@@ -120,7 +134,7 @@ func (c *Compiled) filterPrevails(a, b int) bool {
 }
 
 // hasLiftable tells whether any block can be lifted: then what a person allows may count in spite of a main must.
-func (c *Compiled) hasLiftable() bool {
+func (c *finder) hasLiftable() bool {
 	for i := range c.rules {
 		if f := c.rules[i].Filter; f != nil && f.Liftable && f.Action == Block {
 			return true
@@ -130,7 +144,7 @@ func (c *Compiled) hasLiftable() bool {
 }
 
 // hasMode tells whether any rule sets the mode.
-func (c *Compiled) hasMode(m FilterMode) bool {
+func (c *finder) hasMode(m FilterMode) bool {
 	for i := range c.rules {
 		if f := c.rules[i].Filter; f != nil && f.Mode == m {
 			return true
@@ -140,7 +154,7 @@ func (c *Compiled) hasMode(m FilterMode) bool {
 }
 
 // firstMustMode tells whether no must that sets a mode is looked at before rule i.
-func (c *Compiled) firstMustMode(i int) bool {
+func (c *finder) firstMustMode(i int) bool {
 	for j := range i {
 		if r := &c.rules[j]; r.Force == Must && r.Filter != nil && r.Filter.Mode != ModeUnset {
 			return false
@@ -150,7 +164,7 @@ func (c *Compiled) firstMustMode(i int) bool {
 }
 
 // findContradictions looks for a must that names links outside a bound, and for bounds that leave no link together.
-func (c *Compiled) findContradictions(out []Finding) []Finding {
+func (c *finder) findContradictions() {
 	for b := range c.rules {
 		bound := &c.rules[b]
 		if bound.Force != Bound || bound.Steer == nil || !c.restricts(bound) {
@@ -158,22 +172,21 @@ func (c *Compiled) findContradictions(out []Finding) []Finding {
 		}
 		for o := range c.rules {
 			other := &c.rules[o]
-			if other.Steer == nil || !c.meets(bound, other) {
-				continue
-			}
 			switch {
-			case other.Force == Must && other.use&^bound.allowed != 0:
-				out = append(out, Finding{Contradiction, AspectSteer, bound.ID, other.ID, fmt.Sprintf(
+			case other.Steer == nil:
+			case other.Force == Must && other.use&^bound.allowed != 0 && c.meets(b, o):
+				c.found = append(c.found, Finding{Contradiction, AspectSteer, bound.ID, other.ID, fmt.Sprintf(
 					"%s uses %s, which %s takes away; the must prevails.", other, c.listLinks(other.use&^bound.allowed), bound)})
-			case other.Force == Bound && o > b && bound.allowed&other.allowed == 0:
-				out = append(out, Finding{Contradiction, AspectSteer, other.ID, bound.ID, fmt.Sprintf(
+			case other.Force == Bound && o > b && bound.allowed&other.allowed == 0 && c.meets(b, o):
+				c.found = append(c.found, Finding{Contradiction, AspectSteer, other.ID, bound.ID, fmt.Sprintf(
 					"%s and %s together leave no link; flows that both limit are refused.", other, bound)})
 			}
 		}
 	}
-	return out
 }
 
-func (c *Compiled) meets(a, b *compiledRule) bool {
-	return a.schedule.meets(b.schedule) && c.whoMeets(a, b) && whatMeets(&a.What, &b.What)
+// meets tells whether two rules can match one flow.
+func (c *finder) meets(a, b int) bool {
+	x, y := &c.rules[a], &c.rules[b]
+	return c.reach[a].meets(c.reach[b]) && x.schedule.meets(y.schedule) && whatMeets(&x.What, &y.What)
 }

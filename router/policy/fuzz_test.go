@@ -16,26 +16,7 @@ import (
 // FuzzParse: no input makes Parse panic; what it accepts compiles, and formats to a text that means the same and
 // formats to itself.
 func FuzzParse(f *testing.F) {
-	files, err := filepath.Glob("testdata/*/*.yaml")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	for seed := range 8 {
-		text, err := policy.Format(policytest.Policy(6, 6).Example(seed))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	f.Add([]byte("- - - - -\n? ? ? :\n&a *a !!b |\n"))
-	f.Add([]byte("house: [{id: a, force: must, log: true, name: \"\\u00e9\"}]"))
+	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := policy.Parse("fuzz.yaml", data)
 		if err != nil {
@@ -60,6 +41,31 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("the text changed (%v):\n%s", err, cmp.Diff(string(text), string(again)))
 		}
 	})
+}
+
+// seeds adds the test files and a few drawn policies.
+func seeds(f *testing.F) {
+	f.Helper()
+	files, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for seed := range 8 {
+		text, err := policy.Format(policytest.Policy(6, 6).Example(seed))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte("- - - - -\n? ? ? :\n&a *a !!b |\n"))
+	f.Add([]byte("house: [{id: a, force: must, log: true, name: \"\\u00e9\"}]"))
 }
 
 // The property tests draw from all rules; this one makes sure that what they draw is not all of one kind.

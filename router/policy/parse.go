@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	maxDocument = 16 << 20 // bytes; 5,000 long rules take about 2 MB
-	maxNesting  = 16       // flow collections in each other; a policy needs 4
-	maxIndent   = 120      // columns
-	maxReported = 100      // problems
+	maxDocument = 4 << 20 // bytes; 5,000 rules take about 1 MB
+	maxNesting  = 16      // flow collections in each other; a policy needs 4
+	maxIndent   = 120     // columns
+	maxReported = 100     // problems
 )
 
 // Parse reads a policy in its YAML form (docs/POLICY.md). It is strict: unknown keys, impossible values and everything

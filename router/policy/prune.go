@@ -51,7 +51,7 @@ func (p *pruner) steer() {
 	var done [4]bool // by rank: of one kind the first that matches counts, and none behind a certain one does
 	for _, i := range p.rules {
 		r := &p.c.rules[i]
-		switch k := rank(&r.Rule); {
+		switch k := rank(r.Rule); {
 		case r.Steer == nil:
 		case r.Force == Bound:
 			p.out = append(p.out, i)
@@ -100,7 +100,7 @@ func (p *pruner) filter() {
 		if r.Filter == nil {
 			continue
 		}
-		switch k := rank(&r.Rule); {
+		switch k := rank(r.Rule); {
 		case k == 0 && r.Filter.Action == Block:
 			// A block that cannot be lifted counts before any that can.
 			switch {

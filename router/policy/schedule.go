@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/binary"
 	"slices"
 	"time"
 )
@@ -57,6 +58,15 @@ func newSchedule(windows []Window) schedule {
 		return nil
 	}
 	return out
+}
+
+// key is a text that equal schedules share.
+func (s schedule) key() string {
+	b := make([]byte, 0, 4*len(s))
+	for _, span := range s {
+		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, uint16(span.from)), uint16(span.to))
+	}
+	return string(b)
 }
 
 // holds tells whether the schedule is on in a minute of the week.

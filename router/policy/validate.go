@@ -163,7 +163,12 @@ func (v *validator) checkRefs(field string, ids []string, complain func(field st
 
 // twice calls f for each element that an earlier one equals.
 func twice[T comparable](list []T, f func(n int)) {
-	if len(list) < 2 {
+	if len(list) <= few {
+		for n, v := range list {
+			if slices.Contains(list[:n], v) {
+				f(n)
+			}
+		}
 		return
 	}
 	seen := make(map[T]bool, len(list))
