@@ -65,6 +65,8 @@ type Engine struct {
 	policy       policyInForce
 	policyChange sync.Mutex // one change of the policy at a time
 
+	strangers atomic.Bool // a device became known: its first flows were judged as a stranger's
+
 	redirect     bool
 	resolverPort uint16
 
@@ -145,6 +147,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		{name: "verdicts", run: e.readVerdicts},
 		{name: "observation", run: e.observer.Run},
 		{name: "accounting", run: e.runMeters},
+		{name: "link history", run: e.runHistory},
 		{name: "store", run: e.store.Run},
 	}
 	if len(e.config.Resolver.Listen) > 0 {
@@ -198,6 +201,7 @@ func (e *Engine) hostsChanged(changes []host.Change) {
 	for _, c := range changes {
 		switch {
 		case c.Kind == host.Added:
+			e.strangers.Store(true)
 			e.event(observe.Info, "device", c.Device.ID, fmt.Sprintf("A new device is on the network: %s.", c.Device.Name))
 		case c.Kind == host.Removed:
 			e.tell(context.Background(), e.names.Forget(c.Old.Number))

@@ -18,6 +18,10 @@ func (e *Engine) judgeAgain(ctx context.Context) {
 	err := e.machine.Connections(ctx, flow.JudgedBit, flow.JudgedBit|flow.InboundBit, func(c hal.Connection) {
 		d, known := e.hosts.ByNumber(c.Mark.Device())
 		if !known {
+			// Judged as a stranger's. If it is known by now whose it is, it is judged as that device's.
+			if _, known := e.hosts.ByAddr(c.Orig.Src.Addr()); known && c.Mark.Device() == 0 {
+				stop = append(stop, c)
+			}
 			return
 		}
 		j := e.decide(d.ID, c.Orig, now)

@@ -10,6 +10,7 @@ import (
 	"github.com/trenza-router/trenza/router/classify"
 	"github.com/trenza-router/trenza/router/dpi"
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/host"
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
 	"github.com/trenza-router/trenza/router/policy"
@@ -17,12 +18,30 @@ import (
 
 // learnDNS sets the kernel's maps before the resolver releases an answer, so that the flow that follows is known by its name
 // from its first packet. It returns when that is done, or when ctx says that the answer must not wait longer.
-func (e *Engine) learnDNS(ctx context.Context, client netip.AddrPort, host string, addrs []netip.Addr, ttl time.Duration) {
-	device, ok := e.hosts.ByAddr(client.Addr().Unmap().WithZone(""))
+func (e *Engine) learnDNS(ctx context.Context, client netip.AddrPort, name string, addrs []netip.Addr, ttl time.Duration) {
+	device, ok := e.clientOf(ctx, client.Addr().Unmap().WithZone(""))
 	if !ok {
-		return // a stranger: its next query finds it known
+		return
 	}
-	e.tell(ctx, e.names.LearnDNS(device.Number, host, addrs, ttl, e.now()))
+	e.tell(ctx, e.names.LearnDNS(device.Number, name, addrs, ttl, e.now()))
+}
+
+// clientOf finds the device that asks. One that was never seen has just spoken: the neighbour table knows who it is before
+// its announcement has reached us.
+func (e *Engine) clientOf(ctx context.Context, addr netip.Addr) (host.Device, bool) {
+	if d, ok := e.hosts.ByAddr(addr); ok || addr.IsLoopback() {
+		return d, ok
+	}
+	all, err := e.machine.Neighbours(ctx)
+	if err != nil {
+		return host.Device{}, false
+	}
+	for _, n := range all {
+		if n.Addr == addr && !n.MAC.IsZero() {
+			return e.hosts.Observe(n.MAC, addr, n.Interface, e.now())
+		}
+	}
+	return host.Device{}, false
 }
 
 // tell brings changes of the learned names into the kernel's maps.

@@ -132,6 +132,9 @@ func (e *Engine) replan(ctx context.Context) {
 		return
 	}
 	e.health.Clear("plan", "")
+	if e.strangers.Swap(false) {
+		e.judgeAgain(ctx)
+	}
 }
 
 // commit compiles and applies one plan, then calls back the flows that it moves.
@@ -174,7 +177,7 @@ func (e *Engine) recall(ctx context.Context, old, now []steer.LinkCondition, sta
 			e.log.Error("flows could not be called back", "why", f.Why, "error", err)
 			continue
 		}
-		e.log.Info("flows called back", "why", f.Why)
+		e.log.Debug("flows called back, if there were any", "why", f.Why)
 	}
 }
 

@@ -66,6 +66,28 @@ func (e *Engine) meterTraffic(growth map[flow.LinkID]store.Traffic) {
 
 func gigabytes(b uint64) string { return fmt.Sprintf("%.3g GB", float64(b)/1e9) }
 
+// sampleLinks is how often the links' health is noted for their history.
+const sampleLinks = 10 * time.Second
+
+// runHistory is the task that notes the links' health.
+func (e *Engine) runHistory(ctx context.Context) error {
+	tick := time.NewTicker(sampleLinks)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, l := range e.links(e.observer.Snapshot(), false) {
+			e.store.AddLinkSample(store.LinkSample{
+				At: e.now(), Link: l.Name, Up: l.State == link.Up.String() || l.State == link.Degraded.String(), Latency: l.RTT, Jitter: l.Jitter,
+				Loss: l.Loss, RateUp: float64(l.RateUp), RateDown: float64(l.RateDown),
+			})
+		}
+	}
+}
+
 // runMeters is the task that stores the used data.
 func (e *Engine) runMeters(ctx context.Context) error {
 	tick := time.NewTicker(saveMeters)
