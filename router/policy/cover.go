@@ -121,10 +121,10 @@ func serviceCovers(a, b Service) bool {
 	return a.First == 0 && a.Last == 0 || (b.First != 0 || b.Last != 0) && a.First <= b.First && b.Last <= a.Last
 }
 
-// whatMeets tells whether the two rules can select one flow. An application, a category and a domain can always be
-// one flow; two different applications cannot.
-func whatMeets(a, b *What) bool {
-	return namesMeet(a, b) &&
+// whatMeets tells whether the two rules can select one flow, as far as is known: an application or category and a
+// domain may always be one flow.
+func (c *Compiled) whatMeets(a, b *What) bool {
+	return c.namesMeet(a, b) &&
 		meet(a.Addresses, b.Addresses, netip.Prefix.Overlaps) &&
 		meet(a.Services, b.Services, func(x, y Service) bool {
 			every := x.First == 0 && x.Last == 0 || y.First == 0 && y.Last == 0
@@ -134,26 +134,37 @@ func whatMeets(a, b *What) bool {
 }
 
 func meet[T any](a, b []T, one func(a, b T) bool) bool {
-	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(x T) bool {
-		return slices.ContainsFunc(b, func(y T) bool { return one(x, y) })
-	})
+	return len(a) == 0 || len(b) == 0 || some(a, b, one)
 }
 
-func namesMeet(a, b *What) bool {
-	kinds := func(w *What) (apps, categories, domains bool) {
-		return len(w.Apps) > 0, len(w.Categories) > 0, len(w.Domains) > 0
-	}
-	aApps, aCategories, aDomains := kinds(a)
-	bApps, bCategories, bDomains := kinds(b)
-	if !aApps && !aCategories && !aDomains || !bApps && !bCategories && !bDomains {
+func (c *Compiled) namesMeet(a, b *What) bool {
+	if !named(a) || !named(b) {
 		return true
 	}
-	if aApps && (bCategories || bDomains) || aCategories && (bApps || bDomains) || aDomains && (bApps || bCategories) {
+	equal := func(x, y string) bool { return x == y }
+	return some(a.Apps, b.Apps, equal) ||
+		some(a.Categories, b.Categories, equal) ||
+		some(a.Apps, b.Categories, c.mayBeOf) ||
+		some(b.Apps, a.Categories, c.mayBeOf) ||
+		len(a.Domains) > 0 && len(b.Apps)+len(b.Categories) > 0 ||
+		len(b.Domains) > 0 && len(a.Apps)+len(a.Categories) > 0 ||
+		some(a.Domains, b.Domains, func(x, y Domain) bool { return domainCovers(x, y) || domainCovers(y, x) })
+}
+
+func named(w *What) bool { return len(w.Apps)+len(w.Categories)+len(w.Domains) > 0 }
+
+// mayBeOf tells whether an application is of a category, or may be for all that is known.
+func (c *Compiled) mayBeOf(app, category string) bool {
+	if c.known.Categories == nil {
 		return true
 	}
-	return aApps && bApps && meet(a.Apps, b.Apps, func(x, y string) bool { return x == y }) ||
-		aCategories && bCategories && meet(a.Categories, b.Categories, func(x, y string) bool { return x == y }) ||
-		aDomains && bDomains && meet(a.Domains, b.Domains, func(x, y Domain) bool {
-			return domainCovers(x, y) || domainCovers(y, x)
-		})
+	of, ok := c.known.Categories(app)
+	return ok && of == category
+}
+
+// some tells whether a pair of elements satisfies one.
+func some[T, U any](a []T, b []U, one func(a T, b U) bool) bool {
+	return slices.ContainsFunc(a, func(x T) bool {
+		return slices.ContainsFunc(b, func(y U) bool { return one(x, y) })
+	})
 }

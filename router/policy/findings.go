@@ -24,8 +24,9 @@ type Finding struct {
 	Text   string // one plain sentence
 }
 
-// Findings looks for rules that can have no effect. It compares selectors and schedules, not flows, so that what it
-// reports is certain, and there may be more. The rules are in canonical order.
+// Findings looks for rules that can have no effect. It compares selectors and schedules, not flows: a rule reported as
+// shadowed or ineffective never decides, and there may be more of them; rules reported as a contradiction meet if there
+// is a flow that both select. Findings are in canonical order of the rules, contradictions last.
 func (c *Compiled) Findings() []Finding {
 	f := finder{Compiled: c, reach: c.reaches()}
 	for b := range c.rules {
@@ -188,5 +189,5 @@ func (c *finder) findContradictions() {
 // meets tells whether two rules can match one flow.
 func (c *finder) meets(a, b int) bool {
 	x, y := &c.rules[a], &c.rules[b]
-	return c.reach[a].meets(c.reach[b]) && x.schedule.meets(y.schedule) && whatMeets(&x.What, &y.What)
+	return c.reach[a].meets(c.reach[b]) && x.schedule.meets(y.schedule) && c.whatMeets(&x.What, &y.What)
 }

@@ -194,7 +194,8 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		default:
 			continue
 		}
-		if depth > maxNesting || indicators > maxNesting || depth == 0 && tk.Position.Column > maxIndent {
+		block := depth == 0 && tk.Type != token.SequenceEndType && tk.Type != token.MappingEndType
+		if depth > maxNesting || indicators > maxNesting || block && tk.Position.Column > maxIndent {
 			return tk
 		}
 	}
