@@ -29,7 +29,6 @@ type wan struct {
 	auto6 netip.Addr
 	meter *link.Meter
 	level link.Level
-	last  link.Level // last told
 }
 
 func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
@@ -73,13 +72,7 @@ func (e *Engine) adoptGateways(ctx context.Context, w *wan) bool {
 // via leads a socket over this link whatever the plan says.
 func (w *wan) via() hal.Via { return hal.Via{Device: w.config.Device, Mark: w.config.ID.Mark()} }
 
-// gateways are the ways out, invalid where there is none.
-func (w *wan) gateways() (v4, v6 netip.Addr) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.gatewaysLocked()
-}
-
+// gatewaysLocked are the ways out, invalid where there is none. w.mu is held.
 func (w *wan) gatewaysLocked() (v4, v6 netip.Addr) {
 	if !w.iface.Up {
 		// The kernel refuses routes over a device that is down.

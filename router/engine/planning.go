@@ -270,19 +270,6 @@ func (e *Engine) trial(ctx context.Context, p *policy.Compiled) error {
 	return e.machine.Check(ctx, state.Ruleset.Replace(plan.Standing{}))
 }
 
-// choiceOf finds the steering choice of the plan in force that a policy decision means.
-func (p *planner) choiceOf(s policy.Steer) (plan.Choice, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	key := steer.Key(s)
-	for _, c := range p.state.Choices {
-		if steer.Key(c.Steer) == key {
-			return c, true
-		}
-	}
-	return plan.Choice{}, false
-}
-
 // kernelEvent takes what the machine announced about its routing and filter state.
 func (p *planner) kernelEvent(k hal.EventKind) {
 	if k == hal.RoutingChanged || k == hal.FirewallChanged {

@@ -46,9 +46,10 @@ func (t task) keep(ctx context.Context, log *slog.Logger, health *observe.Health
 	for {
 		started := time.Now()
 		err := t.run(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // whatever a task says while it is being stopped
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case err == nil && t.vital:
 			return fmt.Errorf("%s ended by itself", t.name)
 		case t.vital:
