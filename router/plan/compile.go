@@ -67,9 +67,9 @@ func Compile(in Input) (State, error) {
 	}
 	v := newVerdicts(in.Policy, in.Names)
 	byRules := map[string]string{} // rules that apply -> profile
-	profileOf := func(v *verdicts, s policy.Subject) (string, error) {
+	profileOf := func(s policy.Subject) (string, error) {
 		active := ruleSet(in.Policy.Active(s, in.Now))
-		key := fmt.Sprint(s.Router) + active.key()
+		key := active.key()
 		if p, ok := byRules[key]; ok {
 			return p, nil
 		}
@@ -82,17 +82,17 @@ func Compile(in Input) (State, error) {
 	}
 	profiles := map[flow.DeviceID]string{}
 	for _, d := range in.Devices {
-		p, err := profileOf(v, in.Policy.Subject(d.ID))
+		p, err := profileOf(in.Policy.Subject(d.ID))
 		if err != nil {
 			return State{}, err
 		}
 		profiles[d.Number] = p
 	}
-	fallback, err := profileOf(v, policy.Subject{})
+	fallback, err := profileOf(policy.Subject{})
 	if err != nil {
 		return State{}, err
 	}
-	own, err := profileOf(v.forRouter(), policy.Subject{Router: true})
+	own, err := profileOf(policy.Subject{Router: true})
 	if err != nil {
 		return State{}, err
 	}

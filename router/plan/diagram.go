@@ -27,8 +27,8 @@ type diagram struct {
 	aspect policy.Aspect
 	policy *policy.Compiled
 	names  nameIndex
-	// leaf turns the rules that match into the chain that ends the walk; see verdict.go.
-	leaf   func(rules ruleSet) (Chain, error)
+	// leaf turns the verdict of the rules that match into the chain that ends the walk; see verdict.go.
+	leaf   func(policy.Verdict) (Chain, error)
 	memo   map[string]string
 	chains *chainSet
 }
@@ -96,7 +96,7 @@ func (d *diagram) build(dim dimension, rules ruleSet) (string, error) {
 		name, err = d.dscpNode(rules)
 	default:
 		var leaf Chain
-		if leaf, err = d.leaf(rules); err == nil {
+		if leaf, err = d.leaf(d.policy.Verdict(policy.Subject{}, rules)); err == nil {
 			name = d.chains.add(leaf)
 		}
 	}
@@ -191,18 +191,14 @@ func (d *diagram) addrNode(rules ruleSet) (string, error) {
 
 func (d *diagram) serviceNode(rules ruleSet) (string, error) {
 	with, without := rules.split(func(i int) bool { return d.looks(byService, i) })
-	// "any protocol, any port" asks nothing: it holds for protocols that no rule names, too.
-	always, _ := with.split(func(i int) bool {
-		return slices.Contains(d.what(i).Services, policy.Service{})
-	})
-	fallback, err := d.build(byDSCP, merge(always, without))
+	fallback, err := d.build(byDSCP, without)
 	if err != nil {
 		return "", err
 	}
 	b := branches{fallback: fallback}
 	for _, proto := range protocols(with, d.what) {
 		spans := portSpans(with, d.what, proto)
-		child, err := d.portNode(rules, without, fallback, spans)
+		child, err := d.portNode(without, fallback, spans)
 		if err != nil {
 			return "", err
 		}
@@ -212,7 +208,7 @@ func (d *diagram) serviceNode(rules ruleSet) (string, error) {
 }
 
 // portNode decides by port within a protocol; for protocols without ports there is one span over everything.
-func (d *diagram) portNode(rules, without ruleSet, fallback string, spans []portSpan) (string, error) {
+func (d *diagram) portNode(without ruleSet, fallback string, spans []portSpan) (string, error) {
 	if len(spans) == 1 && spans[0].first == 0 && spans[0].last == 1<<16-1 {
 		return d.build(byDSCP, merge(spans[0].rules, without))
 	}

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"testing"
 
 	"github.com/trenza-router/trenza/router/flow"
 )
@@ -14,7 +13,7 @@ import (
 // nftMachine walks the chains of a ruleset as the kernel does, for the part of the nft language that the diagrams
 // use. A rule that it does not know fails the test, so that a new kind of rule cannot slip by.
 type nftMachine struct {
-	t      testing.TB
+	t      failer
 	chains map[string][]string
 }
 
@@ -28,10 +27,17 @@ type packet struct {
 	meta  uint32
 
 	dropped bool
-	choice  string // the choose_ chain that it reached
+	logs    []string // prefixes of the log statements that it passed
+	choice  string   // the choose_ chain that it reached
 }
 
-func newMachine(t testing.TB, r Ruleset) *nftMachine {
+// failer is a test or a sample of a property.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func newMachine(t failer, r Ruleset) *nftMachine {
 	m := &nftMachine{t: t, chains: map[string][]string{}}
 	for _, c := range r.Chains {
 		m.chains[c.Name] = c.Rules
@@ -44,7 +50,7 @@ var (
 	guardRule  = regexp.MustCompile(`^ct mark & (0x[0-9a-f]+) != 0 return$`)
 	setMaskOr  = regexp.MustCompile(`^(?:counter )?ct mark set ct mark & (0x[0-9a-f]+) \| (0x[0-9a-f]+)$`)
 	setOr      = regexp.MustCompile(`^(?:counter )?ct mark set ct mark \| (0x[0-9a-f]+)$`)
-	logRule    = regexp.MustCompile(`^limit rate .* log prefix .*$`)
+	logRule    = regexp.MustCompile(`^limit rate .* log prefix "(.*)" group 78 .*$`)
 	maskedExpr = regexp.MustCompile(`^(meta|ct) mark & (0x[0-9a-f]+)$`)
 )
 
@@ -93,7 +99,9 @@ func (m *nftMachine) rule(r string, p *packet) string {
 		return r
 	case r == "counter drop":
 		return "drop"
-	case logRule.MatchString(r):
+	}
+	if g := logRule.FindStringSubmatch(r); g != nil {
+		p.logs = append(p.logs, g[1])
 		return ""
 	}
 	if g := guardRule.FindStringSubmatch(r); g != nil {

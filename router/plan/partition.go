@@ -222,21 +222,15 @@ func portSpans(with ruleSet, what func(i int) *policy.What, proto flow.Proto) []
 	return out
 }
 
-// protocols lists the protocols that the rules' services tell apart: icmp stands for both, and a port of any protocol
-// for all that have ports.
+// protocols lists the protocols that the rules' services tell apart: icmp stands for both. No service is of any protocol
+// (see policy.Compile).
 func protocols(with ruleSet, what func(i int) *policy.What) []flow.Proto {
 	var out []flow.Proto
 	for _, i := range with {
 		for _, s := range what(i).Services {
-			switch s.Proto {
-			case flow.ProtoAny:
-				if s.First != 0 || s.Last != 0 {
-					out = append(out, flow.ProtoTCP, flow.ProtoUDP, flow.ProtoSCTP)
-				}
-			case flow.ProtoICMP:
-				out = append(out, flow.ProtoICMP, flow.ProtoICMPv6)
-			default:
-				out = append(out, s.Proto)
+			out = append(out, s.Proto)
+			if s.Proto == flow.ProtoICMP {
+				out = append(out, flow.ProtoICMPv6)
 			}
 		}
 	}
