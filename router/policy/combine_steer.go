@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -20,12 +21,18 @@ func (c *Compiled) setOf(names []string) linkSet {
 	return s
 }
 
-// shares lists a set's links in the order of Compiled.links, with weight 0.
-func (c *Compiled) shares(s linkSet) []LinkShare { return c.appendShares(nil, s) }
+// names lists a set's links in the order of Compiled.links.
+func (c *Compiled) names(s linkSet) []string {
+	out := make([]string, 0, bits.OnesCount64(uint64(s)))
+	for ; s != 0; s &= s - 1 {
+		out = append(out, c.links[bits.TrailingZeros64(uint64(s))])
+	}
+	return out
+}
 
-func (c *Compiled) appendShares(list []LinkShare, s linkSet) []LinkShare {
-	out := make([]LinkShare, len(list), len(list)+bits.OnesCount64(uint64(s)))
-	copy(out, list)
+// shares lists a set's links without weights.
+func (c *Compiled) shares(s linkSet) []LinkShare {
+	out := make([]LinkShare, 0, bits.OnesCount64(uint64(s)))
 	for ; s != 0; s &= s - 1 {
 		out = append(out, LinkShare{Link: c.links[bits.TrailingZeros64(uint64(s))]})
 	}
@@ -40,7 +47,7 @@ type steerOutcome struct {
 	allowed  linkSet // what all bounds leave
 	limited  bool    // that is less than everything
 	narrowed bool    // Use lost links to a bound
-	fenced   bool    // Use was completed, so that no other link is taken when its own are dead
+	fenced   bool    // Allow was set, for when all links of Use are dead
 	closed   bool    // bounds leave no link at all
 	kill     int     // the bound that demands the kill switch, if the decider does not
 	quota    int     // the bound that gives leave to exceed quotas, if the decider does not
@@ -143,27 +150,18 @@ func (c *Compiled) keep(use []LinkShare, allowed linkSet) []LinkShare {
 	return out
 }
 
-// fence keeps a flow inside the bounds when all links of Use are dead: the other allowed links follow as the last
-// resort, and the kill switch closes the way to the rest. What a main must names stays, even outside the bounds.
+// fence keeps a flow inside the bounds when all links of Use are dead and the rule lets it take another one. What a main
+// must names stays, even outside the bounds.
 func (c *Compiled) fence(o *steerOutcome) {
-	if !o.limited || o.closed || o.value.Mode == Fixed {
+	everyLink := o.value.Mode == Any && !o.narrowed // a must says any link, and means it
+	if !o.limited || o.closed || o.value.Mode == Fixed || o.value.KillSwitch || everyLink {
 		return
 	}
-	if o.value.Mode == Any {
-		if o.narrowed {
-			o.value.KillSwitch = true
-		}
-		return
-	}
-	if o.value.KillSwitch {
-		return
-	}
-	var use linkSet
+	may := o.allowed
 	for _, share := range o.value.Use {
-		use |= c.linkBits[share.Link]
+		may |= c.linkBits[share.Link]
 	}
-	o.value.Use = c.appendShares(o.value.Use, o.allowed&^use)
-	o.value.KillSwitch, o.fenced = true, true
+	o.value.Allow, o.fenced = c.names(may), true
 }
 
 func (x *explainer) steer(o *steerOutcome) {
@@ -273,27 +271,20 @@ func (c *Compiled) listLinks(s linkSet) string {
 	if s == 0 {
 		return "no link"
 	}
-	var names []string
-	for _, share := range c.shares(s) {
-		names = append(names, share.Link)
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(c.names(s), ", ")
 }
 
 // Describe says the choice in a few words: "fiber, then lte", "fiber 70 and lte 30".
 func (s *Steer) Describe() string {
 	var names []string
 	for _, share := range s.Use {
-		switch {
-		case s.Mode != Balance:
-			names = append(names, share.Link)
-		case share.Weight == 0:
-			names = append(names, share.Link+" as a spare")
-		default:
+		if s.Mode == Balance {
 			names = append(names, fmt.Sprintf("%s %d", share.Link, share.Weight))
+		} else {
+			names = append(names, share.Link)
 		}
 	}
-	text := ""
+	var text string
 	switch {
 	case s.Mode == Any && len(names) == 0:
 		text = "any link"
@@ -308,8 +299,17 @@ func (s *Steer) Describe() string {
 	default:
 		text = strings.Join(names, ", then ")
 	}
-	if s.KillSwitch {
+	var rest []string
+	for _, l := range s.Allow {
+		if !slices.ContainsFunc(s.Use, func(share LinkShare) bool { return share.Link == l }) {
+			rest = append(rest, l)
+		}
+	}
+	switch {
+	case s.KillSwitch, len(s.Allow) > 0 && len(rest) == 0:
 		text += ", and nothing else"
+	case len(rest) > 0:
+		text += ", else " + strings.Join(rest, " or ")
 	}
 	return text
 }

@@ -95,6 +95,9 @@ func steerText(s policy.Steer) string {
 			text += fmt.Sprintf(":%d", l.Weight)
 		}
 	}
+	if len(s.Allow) > 0 {
+		text += " of " + strings.Join(s.Allow, ",")
+	}
 	if s.KillSwitch {
 		text += " kill"
 	}
@@ -114,30 +117,30 @@ func TestSteer(t *testing.T) {
 			"failover fiber", "m decided, u overruled(m), d overruled(m)"},
 		{"another person's rule", "u ben steer: {use: [wifi]}", "any", "built-in decided"},
 		{"bound narrows a user", "b bound steer: {forbid: [lte]}\nu ana steer: {use: [lte, wifi]}",
-			"failover wifi fiber kill", "b limited, u clamped(b)"},
+			"failover wifi of fiber,wifi", "b limited, u clamped(b)"},
 		{"bound keeps the order", "b bound steer: {allow: [fiber, wifi]}\nu ana steer: {use: [wifi, fiber]}",
-			"failover wifi fiber kill", "b limited, u decided"},
+			"failover wifi fiber of fiber,wifi", "b limited, u decided"},
 		{"a kill switch needs no last resort", "b bound steer: {forbid: [lte]}\nu ana steer: {use: [wifi], kill_switch: true}",
 			"failover wifi kill", "b no-effect, u decided"},
 		{"bound narrows a balance", "b bound steer: {forbid: [lte]}\nu ana steer: {use: {fiber: 7, lte: 3}, mode: balance}",
-			"balance fiber:7 wifi:0 kill", "b limited, u clamped(b)"},
+			"balance fiber:7 of fiber,wifi", "b limited, u clamped(b)"},
 		{"bound leaves a fixed link", "b bound steer: {forbid: [lte]}\nu ana steer: {use: [wifi], mode: fixed}",
 			"fixed wifi", "b no-effect, u decided"},
 		{"bound empties a user: default", "b bound steer: {forbid: [lte]}\nu ana steer: {use: [lte], mode: fixed}\nd default steer: {use: [lte, fiber]}",
-			"failover fiber wifi kill", "b limited, u overruled(b), d clamped(b)"},
+			"failover fiber of fiber,wifi", "b limited, u overruled(b), d clamped(b)"},
 		{"bound empties both: built-in", "b bound steer: {forbid: [lte]}\nu ana steer: {use: [lte]}\nd default steer: {use: [lte]}",
-			"any fiber wifi kill", "b limited, u overruled(b), d overruled(b), built-in clamped(b)"},
-		{"bound on the built-in", "b bound steer: {forbid: [lte]}", "any fiber wifi kill", "b limited, built-in clamped(b)"},
-		{"bound on any", "b bound steer: {allow: [lte]}\nu ana steer: {mode: any}", "any lte kill", "b limited, u clamped(b)"},
+			"any fiber wifi of fiber,wifi", "b limited, u overruled(b), d overruled(b), built-in clamped(b)"},
+		{"bound on the built-in", "b bound steer: {forbid: [lte]}", "any fiber wifi of fiber,wifi", "b limited, built-in clamped(b)"},
+		{"bound on any", "b bound steer: {allow: [lte]}\nu ana steer: {mode: any}", "any lte of lte", "b limited, u clamped(b)"},
 		{"bounds intersect", "b bound steer: {allow: [lte, wifi]}\nc bound steer: {allow: [wifi, fiber]}\nu ana steer: {mode: any}",
-			"any wifi kill", "b limited, c limited, u clamped(b)"},
+			"any wifi of wifi", "b limited, c limited, u clamped(b)"},
 		{"bounds leave nothing", "b bound steer: {allow: [lte]}\nc bound steer: {forbid: [lte]}\nu ana steer: {use: [fiber]}",
 			"failover kill", "b limited, c limited, u overruled(b), built-in clamped(b)"},
 		{"a bound of everything", "b bound steer: {allow: [lte, wifi, fiber]}\nu ana steer: {use: [lte]}", "failover lte", "b no-effect, u decided"},
 		{"a must prevails over a bound", "m must steer: {use: [lte], mode: fixed}\nb bound steer: {forbid: [lte]}",
 			"fixed lte", "m decided, b no-effect(m)"},
 		{"behind a must the bound holds", "m must steer: {use: [lte]}\nb bound steer: {forbid: [lte]}",
-			"failover lte fiber wifi kill", "m decided, b limited"},
+			"failover lte of fiber,wifi,lte", "m decided, b limited"},
 		{"kill switch of a bound", "b bound steer: {kill_switch: true}\nu ana steer: {use: [wifi]}",
 			"failover wifi kill", "b limited, u decided"},
 		{"quota of a bound", "b bound steer: {over_quota: true}\nu ana steer: {use: [lte]}",

@@ -46,7 +46,7 @@ const (
 
 // Decision is the answer for all aspects, with the reason for each.
 type Decision struct {
-	Steer   Steer // what to do; Allow and Forbid are empty: they are already applied to Use
+	Steer   Steer // what to do; bounds are applied to Use, and Allow holds for what comes after it
 	QoS     QoS
 	Blocked bool
 	Silent  bool // drop instead of refusing

@@ -152,8 +152,8 @@ const (
 //   - main bound: Allow, Forbid, KillSwitch and OverQuota only
 //   - user rules: Use, Mode, Sticky, Failback, KillSwitch
 //
-// In a Decision, Allow and Forbid are empty, and where bounds take links away Use is complete and KillSwitch set: Any
-// then has the links to choose from in Use.
+// In a Decision, bounds are applied to Use (Any then has the links to choose from in it) and Forbid is empty. Allow
+// lists, where bounds take links away, all links that the flow may take if none of Use lives; empty means every link.
 type Steer struct {
 	Mode       SteerMode
 	Use        []LinkShare // Failover: order; Fixed: one; Balance: shares; Any: empty
@@ -165,8 +165,7 @@ type Steer struct {
 	OverQuota  bool // may use a link whose data quota is spent
 }
 
-// LinkShare is a link and its weight in a balance (1 to 1000; 0 outside a balance). In a Decision, a share of a balance
-// with weight 0 is a spare: it takes flows only while no link with a weight lives.
+// LinkShare is a link and its weight in a balance (1 to 1000; 0 outside a balance).
 type LinkShare struct {
 	Link   string
 	Weight int
