@@ -97,7 +97,7 @@ func (p Prober) query(ctx context.Context, t Target) error {
 		return err
 	}
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	q := new(dns.Msg)
 	if t.Name == "" {
 		q.SetQuestion(".", dns.TypeNS)

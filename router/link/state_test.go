@@ -351,7 +351,7 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 			return 0, false, false
 		}, targets...)
 		at := time.Duration(0)
-		phys := Physical{true, true, true}
+		var phys Physical
 		var downs []time.Duration
 		up := 0
 		for _, sp := range spans {

@@ -163,7 +163,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 		<-ctx.Done()
 		r.stop()
 		for _, s := range servers {
-			s.Shutdown() // fails only for a server that did not start, whose error is already there
+			_ = s.Shutdown() // fails only for a server that did not start, whose error is already there
 		}
 		for _, s := range servers {
 			closeServer(s)

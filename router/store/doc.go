@@ -1,9 +1,9 @@
-// Package store keeps what must outlive the daemon: devices, policy documents, usage, link history, quota, events and
+// Package store keeps what must outlive the daemon: devices, policy documents, usage, link history, events and
 // small settings, in one SQLite file. It is the only package that knows SQL; everything it takes and gives is a plain value.
 //
 // # Few writes
 //
-// A router often lives on an SD card. What changes all the time (usage, link samples, quota, events) is only added up in
+// A router often lives on an SD card. What changes all the time (usage, link samples, events) is only added up in
 // memory; the writer task Run commits it in one transaction per Options.Interval (never more often than every 10 s).
 // What a person changed (policy, devices, settings) is committed at once. The journal is a WAL with synchronous=NORMAL: a commit
 // costs no flush of the card, a power cut costs at most the last moments and never the file.

@@ -13,7 +13,6 @@ const (
 	steadyFor     = time.Hour       // before anything is pruned by age
 	jump          = 5 * time.Minute // more than this beside the expected time is a jump of the clock
 	settleAfter   = time.Hour       // a span is compacted this long after its end
-	keepQuota     = 24              // periods
 )
 
 // steadiness watches the wall clock from tick to tick.
@@ -67,7 +66,6 @@ func (s *Store) tidy(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	}{
 		{`DELETE FROM link_history WHERE resolution = 60 AND at < ? OR resolution = 3600 AND at < ? OR at > ?`,
 			[]any{now.Add(-s.lim.Minutes).Unix(), now.Add(-s.lim.Hours).Unix(), future}},
-		{`DELETE FROM quota WHERE (SELECT count(*) FROM quota q WHERE q.link = quota.link AND q.period > quota.period) >= ?`, []any{keepQuota}},
 		{`DELETE FROM words WHERE id NOT IN (SELECT device FROM usage_minute UNION SELECT app FROM usage_minute UNION SELECT link FROM usage_minute
 			UNION SELECT device FROM usage_hour UNION SELECT app FROM usage_hour UNION SELECT link FROM usage_hour
 			UNION SELECT device FROM usage_day UNION SELECT app FROM usage_day UNION SELECT link FROM usage_day)`, nil},

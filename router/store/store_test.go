@@ -216,19 +216,16 @@ func TestRenameDeviceJoinsUsage(t *testing.T) {
 	}
 }
 
-func TestLinkHistoryAndQuotaAndEvents(t *testing.T) {
+func TestLinkHistoryAndEvents(t *testing.T) {
 	s, c, path := newStore(t)
-	month := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	sample := func(up bool, latency time.Duration, loss float64) {
 		s.AddLinkSample(LinkSample{At: noon, Link: "lte", Up: up, Latency: latency, Jitter: latency / 10, Loss: loss, RateDown: 1000})
 	}
 	sample(true, 40*time.Millisecond, 0)
-	s.AddQuota("lte", month, 100, 1000)
 	s.AddEvent(Event{noon, 1, "link-up", "lte", "lte is up"})
 	must(t, s.Flush(t.Context()))
 	sample(true, 60*time.Millisecond, 0.5)
 	sample(false, 0, 1)
-	s.AddQuota("lte", month, 1, 2)
 	s.AddEvent(Event{noon.Add(time.Minute).Truncate(time.Second), 2, "link-down", "lte", "lte is down"})
 	for range 2 {
 		for _, r := range []Resolution{Minute, Hour} {
@@ -237,9 +234,6 @@ func TestLinkHistoryAndQuotaAndEvents(t *testing.T) {
 			start := noon.Truncate(time.Minute)
 			diff(t, got, []LinkHistory{{At: start, Link: "lte", Samples: 3, Up: 2. / 3, Latency: 50 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.5, RateDown: 1000}})
 		}
-		up, down, err := s.QuotaUsed(t.Context(), "lte", month)
-		must(t, err)
-		diff(t, []uint64{up, down}, []uint64{101, 1002})
 		ev, err := s.Events(t.Context(), 0, 10)
 		must(t, err)
 		if len(ev) != 2 || ev[0].Code != "link-down" || ev[1].Code != "link-up" {
@@ -253,11 +247,6 @@ func TestLinkHistoryAndQuotaAndEvents(t *testing.T) {
 		must(t, s.Close())
 		s = open(t, path, c)
 	}
-	s.AddQuota("lte", month, 5, 5)
-	must(t, s.SetQuota(t.Context(), "lte", month, 7, 8))
-	up, down, err := s.QuotaUsed(t.Context(), "lte", month)
-	must(t, err)
-	diff(t, []uint64{up, down}, []uint64{7, 8})
 }
 
 func TestConcurrentUse(t *testing.T) {

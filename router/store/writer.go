@@ -13,17 +13,16 @@ import (
 type pending struct {
 	usage  map[usageKey]Traffic // by minute
 	links  map[linkKey]linkSum
-	quota  map[quotaKey]Traffic
 	events []Event
 	seen   map[int64]time.Time // device number -> last seen
 }
 
 func newPending() pending {
-	return pending{usage: map[usageKey]Traffic{}, links: map[linkKey]linkSum{}, quota: map[quotaKey]Traffic{}, seen: map[int64]time.Time{}}
+	return pending{usage: map[usageKey]Traffic{}, links: map[linkKey]linkSum{}, seen: map[int64]time.Time{}}
 }
 
 func (p *pending) empty() bool {
-	return len(p.usage) == 0 && len(p.links) == 0 && len(p.quota) == 0 && len(p.events) == 0 && len(p.seen) == 0
+	return len(p.usage) == 0 && len(p.links) == 0 && len(p.events) == 0 && len(p.seen) == 0
 }
 
 func (p *pending) addUsage(k usageKey, t Traffic) { p.usage[k] = p.usage[k].Add(t) }
@@ -35,9 +34,6 @@ func (p *pending) merge(o pending) {
 	}
 	for k, l := range o.links {
 		p.links[k] = p.links[k].add(l)
-	}
-	for k, t := range o.quota {
-		p.quota[k] = p.quota[k].Add(t)
 	}
 	p.events = append(o.events, p.events...)
 	for n, at := range o.seen {
@@ -200,9 +196,6 @@ func (s *Store) writeBatch(ctx context.Context, tx *sql.Tx, b pending) error {
 		return err
 	}
 	if err := writeLinks(ctx, tx, b.links); err != nil {
-		return err
-	}
-	if err := writeQuota(ctx, tx, b.quota); err != nil {
 		return err
 	}
 	if err := writeEvents(ctx, tx, b.events, s.lim.Events); err != nil {
