@@ -61,6 +61,9 @@ type Event struct {
 type Interfaces interface {
 	Interfaces(ctx context.Context) ([]Interface, error)
 	Neighbours(ctx context.Context) ([]Neighbour, error)
+	// Received is how many packets the device has received since it exists: a sign of life of what is at its other end.
+	// ErrNotFound when there is no such device.
+	Received(device string) (uint64, error)
 	// Watch calls f for every change until the context ends. f runs on one goroutine and must not block for long. When
 	// the kernel dropped messages, Watch calls lost on the same goroutine, after which the caller reads everything anew.
 	// It does so once at the start too, as soon as it listens: a caller that reads everything in lost misses nothing.

@@ -34,6 +34,7 @@ type Fake struct {
 	tables        *ruleset
 	loaded        string
 	interfaces    map[string]hal.Interface
+	received      map[string]uint64
 	lastIndex     int
 	neighbours    map[netip.Addr]hal.Neighbour
 	connections   []hal.Connection
@@ -61,7 +62,8 @@ func New() *Fake {
 			"net/netfilter/nf_conntrack_events": "1", "net/netfilter/nf_conntrack_tcp_loose": "1",
 			"net/netfilter/nf_conntrack_buckets": "65536",
 		},
-		tables: &ruleset{}, interfaces: make(map[string]hal.Interface), neighbours: make(map[netip.Addr]hal.Neighbour),
+		tables: &ruleset{}, interfaces: make(map[string]hal.Interface), received: make(map[string]uint64),
+		neighbours: make(map[netip.Addr]hal.Neighbour),
 	}
 	for _, family := range []hal.Family{hal.IPv4, hal.IPv6} {
 		f.rules = append(f.rules,

@@ -115,6 +115,26 @@ func (f *Fake) Interfaces(ctx context.Context) ([]hal.Interface, error) {
 	return l, nil
 }
 
+// Received counts what Receive was told.
+func (f *Fake) Received(device string) (uint64, error) {
+	err := f.enter(context.Background(), "Received", "")
+	defer f.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if _, ok := f.interfaces[device]; !ok {
+		return 0, fmt.Errorf("read the packet count of %s: %w", device, hal.ErrNotFound)
+	}
+	return f.received[device], nil
+}
+
+// Receive lets packets arrive on a device.
+func (f *Fake) Receive(device string, packets uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.received[device] += packets
+}
+
 // SetInterface adds or changes a device and announces it. A device without a number gets the next one, one without an
 // Ethernet address gets one made from its number; the connected networks of its addresses are in the main table while it is
 // up, as the kernel keeps them.

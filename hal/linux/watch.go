@@ -3,6 +3,7 @@ package linux
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -52,6 +53,29 @@ func (m *Machine) Neighbours(ctx context.Context) ([]hal.Neighbour, error) {
 		})
 	})
 	return out, kernelError(err, "list the neighbours")
+}
+
+// Received implements hal.Interfaces.
+func (m *Machine) Received(device string) (uint64, error) {
+	doing := "read the packet count of " + device
+	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", doing, err)
+	}
+	defer s.close()
+	// The kernel finds a device by name when the number is 0 (rtnetlink(7)).
+	request := appendAttribute(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_IFNAME, append([]byte(device), 0))
+	var count uint64
+	var ok bool
+	err = s.ask(context.Background(), unix.RTM_GETLINK, unix.NLM_F_ACK, request, func(a message) {
+		if n, found := decodeReceived(a.payload); found && a.kind == unix.RTM_NEWLINK {
+			count, ok = n, true
+		}
+	})
+	if err == nil && !ok {
+		err = errors.New("the kernel told no counters")
+	}
+	return count, kernelError(err, "%s", doing)
 }
 
 // dumpWhole repeats a dump that was disturbed by changes; after some tries it takes what there is.

@@ -48,6 +48,19 @@ func decodeLink(b []byte) (i hal.Interface, ok bool) {
 	return i, i.Name != "" && hasMTU
 }
 
+// decodeReceived reads the count of received packets from an RTM_NEWLINK: the first number of struct rtnl_link_stats64.
+func decodeReceived(b []byte) (packets uint64, ok bool) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return 0, false
+	}
+	for kind, data := range attributes(b[unix.SizeofIfInfomsg:]) {
+		if kind == unix.IFLA_STATS64 && len(data) >= 8 {
+			return binary.NativeEndian.Uint64(data), true
+		}
+	}
+	return 0, false
+}
+
 // decodeAddress reads an RTM_NEWADDR or RTM_DELADDR. usable is false while IPv6 still asks the network whether
 // the address is free, and when it is not free.
 func decodeAddress(b []byte) (index int, p netip.Prefix, usable, ok bool) {

@@ -130,7 +130,17 @@ func TestInterfaces(t *testing.T) {
 			t.Errorf("fourth address is %s, want a link-local one", ll)
 		}
 
+		before, err := m.Received("wan1")
+		if err != nil {
+			t.Fatal(err)
+		}
 		run(t, "ping -c 1 -W 5 192.0.2.1")
+		if after, err := m.Received("wan1"); err != nil || after <= before {
+			t.Errorf("%d packets received before a ping, %d (%v) after it", before, after, err)
+		}
+		if _, err := m.Received("nothing0"); !errors.Is(err, hal.ErrNotFound) {
+			t.Errorf("count of a device that is not there: %v, want %v", err, hal.ErrNotFound)
+		}
 		run(t, "ip neighbour add 2001:db8::7 lladdr 02:00:00:00:00:07 dev wan1 nud stale")
 		neighbours, err := m.Neighbours(t.Context())
 		if err != nil {

@@ -32,6 +32,8 @@ func (m *machine) Neighbours(context.Context) ([]hal.Neighbour, error) {
 	return m.neighbours, nil
 }
 
+func (m *machine) Received(string) (uint64, error) { return 0, nil }
+
 func (m *machine) Watch(ctx context.Context, f func(hal.Event), lost func()) error {
 	for {
 		select {
