@@ -44,6 +44,7 @@ func New(m Machine, log *slog.Logger) *Applier {
 type Report struct {
 	Changed  []string      // one plain line each
 	Ruleset  bool          // the nft table was changed
+	Emptied  bool          // maps that the daemon fills while it runs were made anew: fill them
 	Duration time.Duration // of the whole call
 }
 
@@ -95,7 +96,7 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 	if err := run(diff.additions); err != nil {
 		return err
 	}
-	text, err := a.transaction(ctx, s.Ruleset)
+	text, emptied, err := a.transaction(ctx, s.Ruleset)
 	if err != nil {
 		return rollback(err)
 	}
@@ -104,7 +105,7 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 			return rollback(fmt.Errorf("applying the ruleset: %w", err))
 		}
 		a.standing = &s.Ruleset
-		r.Ruleset = true
+		r.Ruleset, r.Emptied = true, emptied
 		r.Changed = append(r.Changed, "table inet "+plan.Table)
 		if a.print, err = a.machine.Fingerprint(ctx); err != nil {
 			// The rules stand; only the memory of how they look is missing. Write them anew next time.
@@ -122,23 +123,27 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 	return nil
 }
 
-// transaction is the nft text from what stands to what is wanted; "" when they are equal.
-func (a *Applier) transaction(ctx context.Context, want plan.Ruleset) (string, error) {
+// transaction is the nft text from what stands to what is wanted; "" when they are equal. emptied tells that it makes
+// learned maps that do not stand.
+func (a *Applier) transaction(ctx context.Context, want plan.Ruleset) (text string, emptied bool, err error) {
 	if a.standing != nil {
 		print, err := a.machine.Fingerprint(ctx)
 		if err != nil {
-			return "", fmt.Errorf("reading the ruleset that stands: %w", err)
+			return "", false, fmt.Errorf("reading the ruleset that stands: %w", err)
 		}
 		if print == a.print {
-			return want.Update(*a.standing), nil
+			return want.Update(*a.standing), false, nil
 		}
 		a.log.Warn("another program changed table inet " + plan.Table + "; writing it anew")
 	}
 	objects, err := a.machine.Objects(ctx)
 	if err != nil {
-		return "", fmt.Errorf("reading the ruleset that stands: %w", err)
+		return "", false, fmt.Errorf("reading the ruleset that stands: %w", err)
 	}
-	return want.Replace(plan.Standing{Chains: objects.Chains, Sets: objects.Sets, Maps: objects.Maps}), nil
+	for _, m := range want.Maps {
+		emptied = emptied || m.Learned && !slices.Contains(objects.Maps, m.Name)
+	}
+	return want.Replace(plan.Standing{Chains: objects.Chains, Sets: objects.Sets, Maps: objects.Maps}), emptied, nil
 }
 
 // Verify tells whether what stands still equals s, as a list of plain lines of what differs.

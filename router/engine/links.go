@@ -41,7 +41,13 @@ func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
 		probes.Targets = append(probes.Targets, t)
 	}
 	w := &wan{config: c}
-	o := link.Options{Sockets: e.machine, Via: w.via(), Log: e.log, OnChange: e.linkChanged}
+	o := link.Options{Sockets: e.machine, Via: w.via(), Log: e.log, OnChange: e.linkChanged, Received: func() uint64 {
+		n, err := e.machine.Received(c.Device)
+		if err != nil {
+			return 0 // unknown: a device that is gone, which its carrier tells
+		}
+		return n
+	}}
 	if e.adoptGateways(ctx, w) {
 		o.Assumed = link.Up
 	}

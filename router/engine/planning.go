@@ -41,6 +41,8 @@ type planner struct {
 	conditions []steer.LinkCondition // those of state
 	heals      []time.Time
 
+	refused int // plans in a row that did not come to stand; of the planning task alone
+
 	wake    chan struct{} // something that a plan depends on has changed
 	foreign chan struct{} // someone touched the kernel's state
 }
@@ -108,12 +110,19 @@ func (e *Engine) runPlans(ctx context.Context) error {
 	}
 }
 
-// longestPlan bounds how long a plan is left unexamined.
-const longestPlan = time.Minute
+const (
+	// longestPlan bounds how long a plan is left unexamined.
+	longestPlan = time.Minute
+	// retryPlan is the pause after a plan that did not come to stand, doubled each time: a link that died must not wait.
+	retryPlan = 2 * time.Second
+)
 
 func (p *planner) untilNext(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.refused > 0 {
+		return min(retryPlan<<min(p.refused-1, 8), longestPlan)
+	}
 	if p.state.Until.IsZero() {
 		return longestPlan
 	}
@@ -123,14 +132,17 @@ func (p *planner) untilNext(now time.Time) time.Duration {
 // replan makes a plan of what is known now and commits it. A plan that cannot be made or committed changes nothing; the last
 // one goes on and the health catalogue says why.
 func (e *Engine) replan(ctx context.Context) {
+	p := e.planner
 	in, conditions := e.planInput()
 	if err := e.commit(ctx, in, conditions); err != nil && ctx.Err() == nil {
 		e.log.Error("the plan was not applied; the one before goes on", "error", err)
 		e.stats.failed(err)
 		e.health.Set(observe.Warning{Code: "plan", Severity: observe.Serious,
 			Text: fmt.Sprintf("The latest change is not in force: %v.", err), Fix: "See the log; the rules before it go on."})
+		p.refused++
 		return
 	}
+	p.refused = 0
 	e.health.Clear("plan", "")
 	if e.strangers.Swap(false) {
 		e.judgeAgain(ctx)
@@ -151,6 +163,7 @@ func (e *Engine) commit(ctx context.Context, in plan.Input, conditions []steer.L
 	if err != nil {
 		return err
 	}
+	e.refill(ctx, report)
 	old := p.conditions
 	p.state, p.made, p.conditions = state, true, conditions
 	e.recall(ctx, old, conditions, state)
@@ -160,6 +173,13 @@ func (e *Engine) commit(ctx context.Context, in plan.Input, conditions []steer.L
 		e.log.Debug("plan applied", "changes", len(report.Changed), "took", report.Duration)
 	}
 	return nil
+}
+
+// refill gives the kernel what it had learned, when its maps had to be made anew.
+func (e *Engine) refill(ctx context.Context, r apply.Report) {
+	if r.Emptied {
+		e.tell(ctx, e.names.Elements(e.now()))
+	}
 }
 
 // recall makes the kernel judge anew the flows that a plan moves.
@@ -212,13 +232,20 @@ func (e *Engine) heal(ctx context.Context) time.Duration {
 		return healPause
 	case len(missing) == 0:
 		p.mu.Unlock()
+		if fight {
+			return healPause // the warning goes when it has been calm for a while
+		}
+		e.health.Clear("fight", "")
 		return 0
 	case fight && now.Sub(p.heals[len(p.heals)-1]) < healPause:
 		p.mu.Unlock()
 		return healPause
 	}
 	p.heals = append(p.heals, now)
-	_, err = p.applier.Apply(ctx, p.state)
+	report, err := p.applier.Apply(ctx, p.state)
+	if err == nil {
+		e.refill(ctx, report)
+	}
 	p.mu.Unlock()
 
 	what := strings.Join(missing[:min(3, len(missing))], "; ")
@@ -232,8 +259,7 @@ func (e *Engine) heal(ctx context.Context) time.Duration {
 	if fight {
 		e.health.Set(observe.Warning{Code: "fight", Severity: observe.Serious, Text: "Another program keeps removing this router's rules.",
 			Fix: "Find it (mwan3, pbr, a network manager's script?) and stop it."})
-	} else {
-		e.health.Clear("fight", "")
+		return healPause
 	}
 	// The kernel announced our own repair, too.
 	return 0
