@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // The words of the YAML form, by value. They are functions and not variables so that nothing of the package can change.
@@ -101,27 +102,31 @@ func (w Window) String() string {
 	return days + " " + span
 }
 
-// daysString lists days from Monday on, three or more in a row as a range.
+// daysString lists days from Monday on, three or more in a row as a range, which may run over the week's end: "sun-thu".
 func daysString(days uint8) string {
 	if days == everyDay {
 		return "daily"
 	}
+	set := func(day int) bool { return days&(1<<(day%7)) != 0 }
+	start := int(time.Monday)
+	for set(start) && set(start+6) {
+		start += 6 // the run began the day before
+	}
 	var parts []string
 	for n := 0; n < 7; n++ {
-		first := (n + 1) % 7
-		if days&(1<<first) == 0 {
+		if !set(start + n) {
 			continue
 		}
-		run := 1
-		for n+run < 7 && days&(1<<((n+run+1)%7)) != 0 {
+		first, run := dayNames()[(start+n)%7], 1
+		for set(start+n+run) && n+run < 7 {
 			run++
 		}
-		if run >= 3 {
-			parts = append(parts, dayNames()[first]+"-"+dayNames()[(n+run)%7])
-			n += run - 1
+		if run < 3 {
+			parts = append(parts, first)
 			continue
 		}
-		parts = append(parts, dayNames()[first])
+		n += run - 1
+		parts = append(parts, first+"-"+dayNames()[(start+n)%7])
 	}
 	return strings.Join(parts, ",")
 }
