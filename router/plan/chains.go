@@ -137,11 +137,11 @@ func label() Chain {
 
 // judge dispatches on the device. Profiles that equal the fallback, that of devices never seen before, are left out.
 func judge(profiles map[flow.DeviceID]string, fallback string) Chain {
-	b := branches{fallback: fallback}
+	b := branches{expr: fmt.Sprintf("ct mark & %#x", uint32(flow.DeviceMask)), fallback: fallback}
 	for _, d := range sortedKeys(profiles) {
 		b.add(fmt.Sprintf("%#x", uint32(d.Mark())), profiles[d])
 	}
-	return Chain{Name: "judge", Rules: append(b.rule(fmt.Sprintf("ct mark & %#x", uint32(flow.DeviceMask))), "goto "+fallback)}
+	return Chain{Name: "judge", Rules: append(b.rule(), "goto "+fallback)}
 }
 
 // newFlow matches the first packet of a connection that nobody has judged. A flow that the daemon called back by deleting its

@@ -66,7 +66,7 @@ func Compile(in Input) (State, error) {
 		return State{}, fmt.Errorf("planning the kernel's state: %w", err)
 	}
 	v := newVerdicts(in.Policy, in.Names)
-	byRules := map[string]string{} // rules that apply -> profile
+	byRules := map[setKey]string{} // rules that apply -> profile
 	profileOf := func(s policy.Subject) (string, error) {
 		active := ruleSet(in.Policy.Active(s, in.Now))
 		key := active.key()
@@ -75,7 +75,14 @@ func Compile(in Input) (State, error) {
 		}
 		p, err := v.profile(active)
 		if err != nil {
-			return "", fmt.Errorf("planning the kernel's state for device %q: %w", s.Device, err)
+			who := fmt.Sprintf("device %q", s.Device)
+			switch {
+			case s.Router:
+				who = "the router itself"
+			case s.Device == "":
+				who = "devices not seen before"
+			}
+			return "", fmt.Errorf("planning the kernel's state for %s: %w", who, err)
 		}
 		byRules[key] = p
 		return p, nil

@@ -29,8 +29,51 @@ type diagram struct {
 	names  nameIndex
 	// leaf turns the verdict of the rules that match into the chain that ends the walk; see verdict.go.
 	leaf   func(policy.Verdict) (Chain, error)
-	memo   map[string]string
+	memo   map[step]string
 	chains *chainSet
+	budget *budget
+	root   ruleSet // that the walk starts with
+
+	questions []uint8        // see questions
+	effects   map[string]int // numbers of what rules say
+	effectOf  map[int]int    // by rule
+}
+
+// step is a place on the way down: the question that comes next and the rules that are left.
+type step struct {
+	dim   dimension
+	rules setKey
+}
+
+// Bounds of one plan. Diagrams of real policies have about as many elements as the policy has selectors; one in which every
+// name can meet every port has their product, and neither the kernel's memory nor the time of a swap allows that.
+const (
+	maxElements = 200_000
+	maxVisits   = 20_000_000 // rules looked at, summed over the nodes: about a second of work
+)
+
+// budget counts what the diagrams of a plan cost.
+type budget struct{ elements, visits int }
+
+// spend refuses a policy whose diagram grows over the bounds.
+func (d *diagram) spend(elements, visits int) error {
+	d.budget.elements += elements
+	d.budget.visits += visits
+	if d.budget.elements <= maxElements && d.budget.visits <= maxVisits {
+		return nil
+	}
+	var count [atLeaf]int
+	for _, i := range d.root {
+		for dim := byName; dim < atLeaf; dim++ {
+			if d.looks(dim, i) {
+				count[dim]++
+			}
+		}
+	}
+	return fmt.Errorf("the policy's rules cross in too many ways for the kernel (more than %d map elements): "+
+		"about %s, %d rules that name applications or domains, %d that name addresses, %d that name ports and %d that name DSCP values can each meet; "+
+		"give the rules about addresses and ports the same tier, force and priority as those about names, or let them name fewer devices",
+		maxElements, d.aspect, count[byName], count[byAddr], count[byService], count[byDSCP])
 }
 
 // chainSet collects chains by name; those of one name are equal.
@@ -50,27 +93,79 @@ func (s *chainSet) add(c Chain) string {
 }
 
 // addHashed names a chain after what it does.
-func (s *chainSet) addHashed(prefix string, rules []string) string {
+func (s *chainSet) addHashed(prefix string, rules []string) (name string, isNew bool) {
 	sum := sha256.Sum256([]byte(strings.Join(rules, "\n")))
-	return s.add(Chain{Name: prefix + "_" + hex.EncodeToString(sum[:6]), Rules: rules})
+	before := len(s.list)
+	name = s.add(Chain{Name: prefix + "_" + hex.EncodeToString(sum[:6]), Rules: rules})
+	return name, len(s.list) > before
 }
 
 func (d *diagram) what(i int) *policy.What { return &d.policy.Rule(i).What }
 
 // looks tells whether rule i asks about a dimension.
-func (d *diagram) looks(dim dimension, i int) bool {
-	w := d.what(i)
-	switch dim {
-	case byName:
-		return len(w.Apps)+len(w.Categories)+len(w.Domains) > 0
-	case byAddr:
-		return len(w.Addresses) > 0
-	case byService:
-		return len(w.Services) > 0
-	case byDSCP:
-		return len(w.DSCP) > 0
+func (d *diagram) looks(dim dimension, i int) bool { return d.questions[i]&(1<<dim) != 0 }
+
+// settled tells whether rule i asks no question from dim on: it matches for certain.
+func (d *diagram) settled(dim dimension, i int) bool { return d.questions[i]>>dim == 0 }
+
+// questions tells for each rule which dimensions it asks about, as a bit set.
+func questions(p *policy.Compiled) []uint8 {
+	out := make([]uint8, p.Len())
+	for i := range out {
+		for dim, asks := range []bool{byName: p.HasName(i), byAddr: p.HasAddr(i), byService: p.HasService(i), byDSCP: p.HasDSCP(i)} {
+			if asks {
+				out[i] |= 1 << dim
+			}
+		}
 	}
-	return false
+	return out
+}
+
+// effect numbers what rule i says about the diagram's aspect, and with which right. A verdict follows from the effects of the
+// rules that match, in their order, and from nothing else.
+func (d *diagram) effect(i int) int {
+	if n, ok := d.effectOf[i]; ok {
+		return n
+	}
+	r := d.policy.Rule(i)
+	text := fmt.Sprintln(r.Tier, r.Force)
+	switch {
+	case d.aspect == policy.AspectSteer && r.Steer != nil:
+		text += fmt.Sprintf("%#v", *r.Steer)
+	case d.aspect == policy.AspectQoS && r.QoS != nil:
+		text += r.QoS.Class
+	case d.aspect == policy.AspectFilter && r.Filter != nil:
+		text += fmt.Sprintf("%#v", *r.Filter)
+	case d.aspect == policy.AspectLog:
+		text += fmt.Sprint(r.Log)
+	}
+	n, ok := d.effects[text]
+	if !ok {
+		n = len(d.effects)
+		d.effects[text] = n
+	}
+	d.effectOf[i] = n
+	return n
+}
+
+// memoKey is a place on the way down. Rules that ask no more are told apart by their effects alone: that is why a thousand domains
+// that are treated alike cost as much as one.
+func (d *diagram) memoKey(dim dimension, rules ruleSet) step {
+	same := make(ruleSet, len(rules))
+	for n, i := range rules {
+		if d.settled(dim, i) {
+			same[n] = len(d.questions) + d.effect(i)
+		} else {
+			same[n] = i
+		}
+	}
+	return step{dim, same.key()}
+}
+
+// entry returns the chain that decides among rules.
+func (d *diagram) entry(rules ruleSet) (string, error) {
+	d.root = rules
+	return d.build(byName, rules)
 }
 
 // build returns the chain that decides among rules, of which everything before dim is known to match.
@@ -79,7 +174,10 @@ func (d *diagram) build(dim dimension, rules ruleSet) (string, error) {
 	for dim < atLeaf && !slices.ContainsFunc(rules, func(i int) bool { return d.looks(dim, i) }) {
 		dim++
 	}
-	memo := string(rune('0'+dim)) + rules.key()
+	if err := d.spend(0, len(rules)); err != nil {
+		return "", err
+	}
+	memo := d.memoKey(dim, rules)
 	if name, ok := d.memo[memo]; ok {
 		return name, nil
 	}
@@ -107,18 +205,9 @@ func (d *diagram) build(dim dimension, rules ruleSet) (string, error) {
 	return name, nil
 }
 
-// settled tells whether rule i asks no question from dim on: it matches for certain.
-func (d *diagram) settled(dim dimension, i int) bool {
-	for ; dim < atLeaf; dim++ {
-		if d.looks(dim, i) {
-			return false
-		}
-	}
-	return true
-}
-
-// branches collects the elements of one node's verdict maps and leaves out those that go where the default goes.
+// branches collects the elements of one verdict map of a node and leaves out those that go where the default goes.
 type branches struct {
+	expr     string // what the map is asked for
 	fallback string
 	elements []string
 }
@@ -130,19 +219,29 @@ func (b *branches) add(key, target string) {
 }
 
 // rule is the nft rule "expr vmap { ... }", or nothing if all ways are the default.
-func (b *branches) rule(expr string) []string {
+func (b *branches) rule() []string {
 	if len(b.elements) == 0 {
 		return nil
 	}
-	return []string{expr + " vmap { " + strings.Join(b.elements, ", ") + " }"}
+	return []string{b.expr + " vmap { " + strings.Join(b.elements, ", ") + " }"}
 }
 
-func (d *diagram) node(prefix, fallback string, rules ...[]string) string {
-	all := slices.Concat(rules...)
-	if len(all) == 0 {
-		return fallback
+// node is the chain of a node; where all ways are the default, the node is the default.
+func (d *diagram) node(prefix, fallback string, maps ...branches) (string, error) {
+	var rules []string
+	elements := 0
+	for _, m := range maps {
+		rules = append(rules, m.rule()...)
+		elements += len(m.elements)
 	}
-	return d.chains.addHashed(prefix, append(all, "goto "+fallback))
+	if len(rules) == 0 {
+		return fallback, nil
+	}
+	name, isNew := d.chains.addHashed(prefix, append(rules, "goto "+fallback))
+	if isNew {
+		return name, d.spend(elements, 0)
+	}
+	return name, nil
 }
 
 func (d *diagram) nameNode(rules ruleSet) (string, error) {
@@ -157,7 +256,7 @@ func (d *diagram) nameNode(rules ruleSet) (string, error) {
 			matching[c] = append(matching[c], i)
 		}
 	}
-	b := branches{fallback: fallback}
+	b := branches{expr: fmt.Sprintf("meta mark & %#x", uint32(flow.NameMask)), fallback: fallback}
 	for _, c := range sortedKeys(matching) {
 		child, err := d.build(byAddr, merge(matching[c], without))
 		if err != nil {
@@ -165,7 +264,7 @@ func (d *diagram) nameNode(rules ruleSet) (string, error) {
 		}
 		b.add(fmt.Sprintf("%#x", uint16(c)), child)
 	}
-	return d.node("name", fallback, b.rule(fmt.Sprintf("meta mark & %#x", uint32(flow.NameMask)))), nil
+	return d.node("name", fallback, b)
 }
 
 func (d *diagram) addrNode(rules ruleSet) (string, error) {
@@ -174,9 +273,9 @@ func (d *diagram) addrNode(rules ruleSet) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var parts [2][]string
+	families := []branches{{expr: "ip daddr", fallback: fallback}, {expr: "ip6 daddr", fallback: fallback}}
 	for n, v6 := range []bool{false, true} {
-		b := branches{fallback: fallback}
+		b := &families[n]
 		for _, s := range addrSpans(with, d.what, v6) {
 			child, err := d.build(byService, merge(s.rules, without))
 			if err != nil {
@@ -184,9 +283,8 @@ func (d *diagram) addrNode(rules ruleSet) (string, error) {
 			}
 			b.add(interval(s.first.String(), s.last.String()), child)
 		}
-		parts[n] = b.rule([]string{"ip daddr", "ip6 daddr"}[n])
 	}
-	return d.node("addr", fallback, parts[0], parts[1]), nil
+	return d.node("addr", fallback, families...)
 }
 
 func (d *diagram) serviceNode(rules ruleSet) (string, error) {
@@ -195,7 +293,7 @@ func (d *diagram) serviceNode(rules ruleSet) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b := branches{fallback: fallback}
+	b := branches{expr: "meta l4proto", fallback: fallback}
 	for _, proto := range protocols(with, d.what) {
 		spans := portSpans(with, d.what, proto)
 		child, err := d.portNode(without, fallback, spans)
@@ -204,7 +302,7 @@ func (d *diagram) serviceNode(rules ruleSet) (string, error) {
 		}
 		b.add(nftProto(proto), child)
 	}
-	return d.node("proto", fallback, b.rule("meta l4proto")), nil
+	return d.node("proto", fallback, b)
 }
 
 // portNode decides by port within a protocol; for protocols without ports there is one span over everything.
@@ -212,7 +310,7 @@ func (d *diagram) portNode(without ruleSet, fallback string, spans []portSpan) (
 	if len(spans) == 1 && spans[0].first == 0 && spans[0].last == 1<<16-1 {
 		return d.build(byDSCP, merge(spans[0].rules, without))
 	}
-	b := branches{fallback: fallback}
+	b := branches{expr: "th dport", fallback: fallback}
 	for _, s := range spans {
 		child, err := d.build(byDSCP, merge(s.rules, without))
 		if err != nil {
@@ -220,7 +318,7 @@ func (d *diagram) portNode(without ruleSet, fallback string, spans []portSpan) (
 		}
 		b.add(interval(fmt.Sprint(s.first), fmt.Sprint(s.last)), child)
 	}
-	return d.node("port", fallback, b.rule("th dport")), nil
+	return d.node("port", fallback, b)
 }
 
 func (d *diagram) dscpNode(rules ruleSet) (string, error) {
@@ -237,7 +335,7 @@ func (d *diagram) dscpNode(rules ruleSet) (string, error) {
 			matching[v] = append(matching[v], i)
 		}
 	}
-	b := branches{fallback: fallback}
+	b := branches{expr: "ip dscp", fallback: fallback}
 	for _, v := range sortedKeys(matching) {
 		child, err := d.build(atLeaf, merge(matching[v], without))
 		if err != nil {
@@ -245,7 +343,9 @@ func (d *diagram) dscpNode(rules ruleSet) (string, error) {
 		}
 		b.add(fmt.Sprint(v), child)
 	}
-	return d.node("dscp", fallback, b.rule("ip dscp"), b.rule("ip6 dscp")), nil
+	v6 := b
+	v6.expr = "ip6 dscp"
+	return d.node("dscp", fallback, b, v6)
 }
 
 func interval(first, last string) string {

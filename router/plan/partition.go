@@ -1,9 +1,10 @@
 package plan
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/policy"
@@ -13,15 +14,17 @@ import (
 // changed after it was made.
 type ruleSet []int
 
+// setKey identifies a set of rules: a hash, since the sets of a large policy are long and many.
+type setKey [16]byte
+
 // key makes a set of rules comparable.
-func (r ruleSet) key() string {
-	var b strings.Builder
+func (r ruleSet) key() setKey {
+	b := make([]byte, 0, 3*len(r))
 	for _, i := range r {
-		b.WriteByte(byte(i >> 16))
-		b.WriteByte(byte(i >> 8))
-		b.WriteByte(byte(i))
+		b = append(b, byte(i>>16), byte(i>>8), byte(i))
 	}
-	return b.String()
+	sum := sha256.Sum256(b)
+	return setKey(sum[:])
 }
 
 // split divides a node's rules: those that look at a dimension and those that match any value of it.
@@ -93,18 +96,36 @@ type span struct {
 	rules       ruleSet
 }
 
+// openRules are the rules whose intervals hold the place that a sweep has reached, each with how many of them do: a rule may
+// name a place twice.
+type openRules struct {
+	rules  ruleSet
+	counts map[int]int
+}
+
+func (o *openRules) change(rule, by int) {
+	before := o.counts[rule]
+	o.counts[rule] = before + by
+	at, _ := slices.BinarySearch(o.rules, rule)
+	switch {
+	case before == 0:
+		o.rules = slices.Insert(o.rules, at, rule)
+	case before+by == 0:
+		o.rules = slices.Delete(o.rules, at, at+1)
+	}
+}
+
 // addrSpans cuts one family's addresses into the elementary intervals of the rules' prefixes; the gaps are left out.
 // Intervals do not overlap and stand in order.
 func addrSpans(with ruleSet, what func(i int) *policy.What, v6 bool) []span {
 	type edge struct {
-		at   netip.Addr
-		rule int
-		open bool
+		at          netip.Addr
+		rule, delta int
 	}
 	var edges []edge
 	for _, i := range with {
 		for _, p := range disjoint(what(i).Addresses, v6) {
-			edges = append(edges, edge{p.Addr(), i, true}, edge{lastAddr(p).Next(), i, false})
+			edges = append(edges, edge{p.Addr(), i, 1}, edge{lastAddr(p).Next(), i, -1})
 		}
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int {
@@ -120,27 +141,18 @@ func addrSpans(with ruleSet, what func(i int) *policy.What, v6 bool) []span {
 		}
 		return a.at.Compare(b.at)
 	})
-	open := map[int]bool{}
+	open := openRules{counts: map[int]int{}}
 	var out []span
 	for n, e := range edges {
-		if e.open {
-			open[e.rule] = true
-		} else {
-			delete(open, e.rule)
-		}
-		if n+1 == len(edges) || edges[n+1].at == e.at || len(open) == 0 {
+		open.change(e.rule, e.delta)
+		if n+1 == len(edges) || edges[n+1].at == e.at || len(open.rules) == 0 {
 			continue
 		}
-		s := span{first: e.at}
+		s := span{first: e.at, rules: slices.Clone(open.rules)}
 		if next := edges[n+1].at; next.IsValid() {
 			s.last = next.Prev()
 		} else {
 			s.last = lastAddr(netip.PrefixFrom(e.at, 0).Masked())
-		}
-		for _, i := range with {
-			if open[i] {
-				s.rules = append(s.rules, i)
-			}
 		}
 		out = append(out, s)
 	}
@@ -155,10 +167,11 @@ func disjoint(prefixes []netip.Prefix, v6 bool) []netip.Prefix {
 			own = append(own, p.Masked())
 		}
 	}
-	slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
+	// A prefix stands right behind those that it lies in.
+	slices.SortFunc(own, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
 	var out []netip.Prefix
 	for _, p := range own {
-		if !slices.ContainsFunc(out, func(o netip.Prefix) bool { return o.Contains(p.Addr()) }) {
+		if len(out) == 0 || !out[len(out)-1].Contains(p.Addr()) {
 			out = append(out, p)
 		}
 	}
@@ -184,10 +197,7 @@ type portSpan struct {
 
 // portSpans cuts the ports of a protocol into the elementary intervals of the rules' services; the gaps are left out.
 func portSpans(with ruleSet, what func(i int) *policy.What, proto flow.Proto) []portSpan {
-	type edge struct {
-		at, rule int
-		delta    int
-	}
+	type edge struct{ at, rule, delta int }
 	var edges []edge
 	for _, i := range with {
 		for _, s := range what(i).Services {
@@ -202,22 +212,14 @@ func portSpans(with ruleSet, what func(i int) *policy.What, proto flow.Proto) []
 		}
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return a.at - b.at })
-	open := map[int]int{} // a rule may name a port twice
+	open := openRules{counts: map[int]int{}}
 	var out []portSpan
 	for n, e := range edges {
-		if open[e.rule] += e.delta; open[e.rule] == 0 {
-			delete(open, e.rule)
-		}
-		if n+1 == len(edges) || edges[n+1].at == e.at || len(open) == 0 {
+		open.change(e.rule, e.delta)
+		if n+1 == len(edges) || edges[n+1].at == e.at || len(open.rules) == 0 {
 			continue
 		}
-		s := portSpan{first: uint16(e.at), last: uint16(edges[n+1].at - 1)}
-		for _, i := range with {
-			if open[i] > 0 {
-				s.rules = append(s.rules, i)
-			}
-		}
-		out = append(out, s)
+		out = append(out, portSpan{uint16(e.at), uint16(edges[n+1].at - 1), slices.Clone(open.rules)})
 	}
 	return out
 }

@@ -29,9 +29,12 @@ type verdicts struct {
 
 func newVerdicts(p *policy.Compiled, names []NameClass) *verdicts {
 	v := &verdicts{chains: newChainSet(), choices: newChoices()}
-	index := newNameIndex(names)
+	index, asked, work := newNameIndex(names), questions(p), &budget{}
 	start := func(a policy.Aspect, leaf func(policy.Verdict) (Chain, error)) *diagram {
-		return &diagram{aspect: a, policy: p, names: index, leaf: leaf, memo: map[string]string{}, chains: v.chains}
+		return &diagram{
+			aspect: a, policy: p, names: index, leaf: leaf, memo: map[step]string{}, chains: v.chains, budget: work,
+			questions: asked, effects: map[string]int{}, effectOf: map[int]int{},
+		}
 	}
 	v.filter = start(policy.AspectFilter, filterLeaf)
 	v.log = start(policy.AspectLog, logLeaf)
@@ -44,7 +47,7 @@ func newVerdicts(p *policy.Compiled, names []NameClass) *verdicts {
 func (v *verdicts) profile(rules ruleSet) (string, error) {
 	var body []string
 	for _, d := range []*diagram{v.filter, v.log, v.qos, v.steer} {
-		entry, err := d.build(byName, rules)
+		entry, err := d.entry(rules)
 		switch {
 		case err != nil:
 			return "", err
@@ -59,7 +62,8 @@ func (v *verdicts) profile(rules ruleSet) (string, error) {
 			body = append(body, fmt.Sprintf("ct mark & %#x != 0 return", uint32(flow.BlockedBit)))
 		}
 	}
-	return v.chains.addHashed("rules", body), nil
+	name, _ := v.chains.addHashed("rules", body)
+	return name, nil
 }
 
 // passChain is the leaf that changes nothing.
