@@ -48,8 +48,8 @@ type house struct {
 	api *api.ClientWithResponses
 }
 
-// newHouse builds a house with a policy and waits until it works.
-func newHouse(t *testing.T, policy string) *house {
+// newHouse builds a house with a policy, and with what the changes ask for, and waits until it works.
+func newHouse(t *testing.T, policy string, changes ...func(*home.Options)) *house {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
@@ -58,7 +58,11 @@ func newHouse(t *testing.T, policy string) *house {
 	// Building takes seconds; a machine that is busy with other things gets its time.
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	h, err := home.Start(ctx, home.Options{Binary: binary, Policy: path})
+	options := home.Options{Binary: binary, Policy: path}
+	for _, change := range changes {
+		change(&options)
+	}
+	h, err := home.Start(ctx, options)
 	if err != nil {
 		t.Fatal(err)
 	}
