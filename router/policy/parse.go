@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ const (
 	maxNesting  = 16      // flow collections in each other; a policy needs 4
 	maxIndent   = 120     // columns
 	maxReported = 100     // problems
+	maxKeys     = 1000    // in one mapping; the largest is personal, with a key for each person
 )
 
 // Parse reads a policy in its YAML form (docs/POLICY.md). It is strict: unknown keys, impossible values and everything
@@ -145,11 +147,11 @@ func (d *document) read(data []byte) (body ast.Node) {
 		}
 	}()
 	tokens := lexer.Tokenize(string(data))
-	if tk := tooDeep(tokens); tk != nil {
-		d.report(tk.Position, Problem{Text: "the file is nested too deeply for a policy"})
+	if tk, text := tooMuch(tokens); tk != nil {
+		d.report(tk.Position, Problem{Text: text})
 		return nil
 	}
-	file, err := parser.Parse(tokens, 0)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
@@ -175,31 +177,45 @@ func (d *document) read(data []byte) (body ast.Node) {
 	return docs[0]
 }
 
-// tooDeep finds a token that is nested so deeply that reading it could exhaust the stack.
-func tooDeep(tokens token.Tokens) *token.Token {
+// tooMuch finds a token at which the file is nested so deeply that reading it could exhaust the stack, or has so many
+// keys in one mapping that reading it would take minutes (the library's time is quadratic in them).
+func tooMuch(tokens token.Tokens) (at *token.Token, text string) {
 	depth, line, indicators := 0, 0, 0
+	keys := map[int]int{} // in the open block mapping at each column
 	for _, tk := range tokens {
 		if tk.Position.Line != line {
 			line, indicators = tk.Position.Line, 0
 		}
+		block, column := depth == 0, tk.Position.Column
 		switch tk.Type {
 		case token.SequenceStartType, token.MappingStartType:
 			depth++
 		case token.SequenceEndType, token.MappingEndType:
 			depth--
+			block = false
 		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
-			// "- - - -", "? ? ? ?", "&a &a" nest on one line
-			indicators++
+			indicators++ // "- - - -", "? ? ? ?", "&a &a" nest on one line
 		case token.MappingValueType:
+			if tk.Prev != nil {
+				column = tk.Prev.Position.Column
+			}
+			if block {
+				keys[column]++
+			}
 		default:
 			continue
 		}
-		block := depth == 0 && tk.Type != token.SequenceEndType && tk.Type != token.MappingEndType
-		if depth > maxNesting || indicators > maxNesting || block && tk.Position.Column > maxIndent {
-			return tk
+		switch {
+		case depth > maxNesting, indicators > maxNesting, block && column > maxIndent:
+			return tk, "the file is nested too deeply for a policy"
+		case block && keys[column] > maxKeys:
+			return tk, fmt.Sprintf("more than %d keys stand here side by side", maxKeys)
+		}
+		if block {
+			maps.DeleteFunc(keys, func(c, _ int) bool { return c > column })
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // key is one key that a mapping may have and what reads its value.

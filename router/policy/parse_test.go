@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,5 +46,29 @@ func golden(t *testing.T, file, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s differs (run with -update if it is meant):\n%s", file, diff)
+	}
+}
+
+// Input that is made to exhaust the reader is refused by its shape.
+func TestParseIsBounded(t *testing.T) {
+	var keys, people strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&keys, "k%d: a\n", i)
+		fmt.Fprintf(&people, "  k%d:\n    - {id: r%d, log: true}\n", i, i)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"flow":      {strings.Repeat("[", 1<<17), "x:1:17: the file is nested too deeply for a policy"},
+		"sequences": {strings.Repeat("- ", 1<<17), "x:1:33: the file is nested too deeply for a policy"},
+		"keys":      {strings.Repeat("? ", 1<<17), "x:1:33: the file is nested too deeply for a policy"},
+		"anchors":   {strings.Repeat("&a ", 1<<17), "x:1:49: the file is nested too deeply for a policy"},
+		"values":    {strings.Repeat("a: ", 1<<17), "x:1:122: the file is nested too deeply for a policy"},
+		"wide":      {keys.String(), "x:1001:6: more than 1000 keys stand here side by side"},
+		"people":    {"personal:\n" + people.String(), "x:2002:8: more than 1000 keys stand here side by side"},
+		"size":      {strings.Repeat("#\n", 3<<20), "x: the file has 6291456 bytes; a policy has at most 4194304"},
+	} {
+		_, err := policy.Parse("x", []byte(tt.text))
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
 	}
 }
