@@ -77,12 +77,15 @@ func (c *labRunCommand) Run(s *session) error {
 	}
 	select {
 	case <-s.ctx.Done():
-		return nil
 	case <-h.Lab.Done():
-		return fmt.Errorf("the lab ended: %w", h.Lab.Err())
+		err = fmt.Errorf("the lab ended: %w", h.Lab.Err())
 	case <-h.Router().Done():
-		return fmt.Errorf("the router ended: %w", h.Router().Err())
+		err = fmt.Errorf("the router ended: %w", h.Router().Err())
 	}
+	if s.ctx.Err() != nil {
+		return nil // a Ctrl-C at the terminal reaches the programs in the lab, too
+	}
+	return err
 }
 
 func writeTemporary(pattern, text string) (string, error) {
