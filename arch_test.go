@@ -27,12 +27,12 @@ var rooms = [][]string{
 	{"webui/api", "webui/app"},
 	{"webui/server"},
 	{"hal/linux", "hal/haltest"},
-	{"integration/netlab/emulator", "integration/netlab/internet/wire", "integration/netlab/internet/nstest"},
+	{"integration/netlab/emulator", "integration/netlab/internet/wire"},
 	{"integration/netlab/internet", "integration/netlab/client"},
-	{"integration/netlab/traffic", "integration/netlab"},
+	{"integration/netlab/internet/nstest", "integration/netlab/traffic", "integration/netlab"},
 	{"integration/netlab/home"},
 	{"router/cli"},
-	{"integration/scenario"},
+	{"integration/scenario", "integration/bench"},
 	{"."},
 }
 
