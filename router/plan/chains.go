@@ -263,10 +263,14 @@ func (in Input) srcnat() Chain {
 }
 
 // refuse answers a flow that must not pass: a policy's block, or (with a choice in its mark) a choice without a link.
+//
+// TCP gets a reset: unlike ICMP errors, of which the kernel sends a host no more than one a second (ip-sysctl,
+// icmp_ratelimit), it is never left out because another program of the host was just refused. UDP programs are told
+// of "prohibited" but never of "no route", which their kernel takes for a passing trouble (RFC 1122, section 4.2.3.9).
 func refuse() Chain {
 	return Chain{Name: "refuse", Rules: []string{
-		fmt.Sprintf("ct mark & %#x != 0 reject with icmpx no-route", uint32(flow.ChoiceMask)),
 		"meta l4proto tcp reject with tcp reset",
+		fmt.Sprintf("meta l4proto != udp ct mark & %#x != 0 reject with icmpx no-route", uint32(flow.ChoiceMask)),
 		"reject with icmpx admin-prohibited",
 	}}
 }
