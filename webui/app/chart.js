@@ -1,6 +1,6 @@
 // The live throughput chart: what each link carried in the last two minutes, stacked, and how it comes into the house now.
 
-import {h, s, set, text} from './dom.js'
+import {h, icon, s, set, text} from './dom.js'
 import {number, rate, seconds} from './format.js'
 import {colour, filling, line, named, offLine, strand} from './strands.js'
 import {joined, t} from './text.js'
@@ -171,9 +171,11 @@ export function throughputChart() {
         d: `M${X} ${high - lift}C${bend} ${high - lift} ${bend} ${at - l.width / 2} ${meet} ${at - l.width / 2}h1v${l.width}h-1C${bend} ${at + l.width / 2} ${bend} ${low} ${X} ${low}Z`}))
       out.push(...strand(`M${meet} ${at}H${end + 3}`, l.id, l.width))
     }
-    const house = direction === 'down' ? 'M4 10.600 12 4l8 6.600V20h-5.500v-6h-5v6H4z' : 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c3.200 3 3.200 15 0 18M12 3c-3.200 3-3.200 15 0 18'
     out.push(s('circle', {class: 'ring', cx: end + ring, cy: middle, r: ring}))
-    out.push(s('svg', {class: 'ic', x: end + ring * 0.5, y: middle - ring * 0.5, width: ring, height: ring, viewBox: '0 0 24 24'}, s('path', {d: house})))
+    const place = icon(direction === 'down' ? 'home' : 'globe')
+    for (const [k, v] of Object.entries({x: end + ring / 2, y: middle - ring / 2, width: ring, height: ring})) place.setAttribute(k, v)
+    place.classList.add('fit')
+    out.push(place)
     if (!small) out.push(s('text', {class: 'strong', x: end + ring, y: middle + ring + 18, 'text-anchor': 'middle'}, t(direction === 'down' ? 'chart.home' : 'chart.internet')))
     return out
   }

@@ -1,9 +1,8 @@
 // Devices: who is in the house, what each one uses now.
 
 import {listen, router} from './api.js'
-import {attr, h, keyed, set, table, text} from './dom.js'
+import {attr, h, keyed, set, table, text, values} from './dom.js'
 import {number, rate, when} from './format.js'
-import {values} from './links.js'
 import {t} from './text.js'
 
 /** Below this nobody would say that a device is doing something: a few background packets, in bits per second. */
@@ -38,7 +37,7 @@ function row() {
   const letter = h('span', {class: 'av', 'aria-hidden': 'true'})
   const name = h('span', {class: 'b'})
   const fresh = h('span', {class: 'pill warn'}, t('devices.new'))
-  const vendor = h('span', {class: 's dim'})
+  const vendor = h('div', {class: 's dim'})
   const owner = h('td', {role: 'cell'})
   const addrs = h('td', {role: 'cell', class: 'num s wide'})
   const rates = h('td', {role: 'cell', class: 'r rates'})

@@ -48,6 +48,14 @@ export function attr(el, name, value) {
   else if (el.getAttribute(name) !== String(value)) el.setAttribute(name, value)
 }
 
+/** Writes [term, value] pairs into a list; terms stay, values change. */
+export function values(dl, pairs) {
+  if (dl.children.length !== pairs.length || pairs.some(([k], i) => dl.children[i].firstChild.textContent !== k)) {
+    set(dl, pairs.map(([k]) => h('div', null, h('dt', null, k), h('dd'))))
+  }
+  pairs.forEach(([, v], i) => text(dl.children[i].lastChild, v))
+}
+
 /**
  * Keeps the children of parent in step with a list: one child for each item, found again by its key, so that focus and open
  * details survive. make(item) returns {el, update(item)}.
@@ -81,9 +89,7 @@ const ICONS = {
   info: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 11v5.500M12 7.700v.2',
   why: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM9.300 9.600c.2-1.700 1.300-2.600 2.700-2.600 1.600 0 2.700 1 2.700 2.400 0 2-2.700 2.200-2.700 4.200M12 16.700v.2',
   close: 'm5.500 5.500 13 13M18.500 5.500l-13 13',
-  search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.500 4.500',
   edit: 'm4 20 1-4.500L16.500 4 20 7.500 8.500 19z',
-  down: 'm6 9.500 6 6 6-6',
   globe: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c3.200 3 3.200 15 0 18M12 3c-3.200 3-3.200 15 0 18',
   router: 'M3.500 13h17v6.500h-17zM7 16.300h.1M10.500 16.300h.1M16.500 13V5M13.500 7a4 4 0 0 1 0-4M19.500 7a4 4 0 0 0 0-4',
   video: 'M4 4.500h16v15H4zM8 4.500v15M16 4.500v15M4 9.500h4M4 14.500h4M16 9.500h4M16 14.500h4',
@@ -101,7 +107,7 @@ const ICONS = {
 
 /** An icon that stands beside words; it says nothing by itself. */
 export function icon(name, small) {
-  return s('svg', {class: small ? 'ic sm' : 'ic', viewBox: '0 0 24 24', 'aria-hidden': 'true'}, s('path', {d: ICONS[name] ?? ICONS.globe}))
+  return s('svg', {class: small ? 'ic sm' : 'ic', viewBox: '0 0 24 24', 'aria-hidden': 'true'}, s('path', {d: Object.hasOwn(ICONS, name) ? ICONS[name] : ICONS.globe}))
 }
 
 /** A status: its colour, icon and words say the same. */

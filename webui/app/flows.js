@@ -103,7 +103,7 @@ export function flows(signal, params) {
   })
   listen(signal, 'devices', options)
   options()
-  return [h('header', {class: 'head'}, h('div', {class: 'sp'}, h('h1', {tabindex: -1}, t('flows.title')), count)), tryOut(signal), form, trouble, list, empty]
+  return [h('header', {class: 'head'}, h('div', {class: 'sp'}, h('h1', {tabindex: -1}, t('flows.title')), count)), tryOut(signal, filter.device), form, trouble, list, empty]
 }
 
 /** Up and down go from reason to reason, and take an open drawer along. */
@@ -150,7 +150,7 @@ function row(first) {
       const link = router.linkByName(f.link)
       const l = link && drawn(link)
       const host = f.host || dst.addr
-      const look = [f.app, f.category, f.host, f.link, l?.off, f.lent, f.inbound, router.deviceName(f.device)].join('|')
+      const look = [f.app, f.category, f.host, f.link, l?.id, l?.off, f.lent, f.inbound, router.deviceName(f.device)].join('|')
       if (look !== was) {
         was = look
         set(sign, icon(f.category))
@@ -169,8 +169,9 @@ function row(first) {
 }
 
 /** The form that asks why for any destination. */
-function tryOut(signal) {
-  const device = h('select', {id: 't-device', required: true})
+function tryOut(signal, about) {
+  let chosen = about
+  const device = h('select', {id: 't-device', required: true, onchange: () => { chosen = device.value }})
   const to = h('input', {id: 't-to', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', 'aria-describedby': 't-problem', maxlength: 253, placeholder: t('try.toHint')})
   const port = h('input', {id: 't-port', inputmode: 'numeric', value: '443', maxlength: 5, 'aria-describedby': 't-problem'})
   const proto = h('select', {id: 't-proto', onchange: () => { port.disabled = proto.value === 'icmp' }},
@@ -186,9 +187,8 @@ function tryOut(signal) {
     const look = JSON.stringify(items)
     if (look === was) return
     was = look
-    const chosen = device.value
     set(device, items.map(([id, words]) => h('option', {value: id}, words)))
-    if (items.some(([id]) => id === chosen)) device.value = chosen
+    device.value = items.some(([id]) => id === chosen) ? chosen : items[0][0]
   }
   function send(e) {
     e.preventDefault()

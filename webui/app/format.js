@@ -64,11 +64,11 @@ const clockFormat = format({hour: '2-digit', minute: '2-digit', hourCycle: 'h23'
 const secondFormat = format({hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23'})
 const weekFormat = format({weekday: 'short'})
 const dayFormat = format({weekday: 'long', day: 'numeric', month: 'long'})
-const dateFormat = format({day: 'numeric', month: 'short', year: 'numeric'})
+const dateFormat = format({day: 'numeric', month: 'short'})
+const yearFormat = format({day: 'numeric', month: 'short', year: 'numeric'})
 
 export const clock = (at) => clockFormat.format(at)
 export const seconds = (at) => secondFormat.format(at)
-export const date = (at) => dateFormat.format(at)
 
 /** The days between two moments as the calendar counts them. */
 export function daysAgo(at, now = new Date()) {
@@ -76,11 +76,12 @@ export function daysAgo(at, now = new Date()) {
   return Math.round((midnight(now) - midnight(at)) / 864e5)
 }
 
-/** "20:40" today, "Tue 20:40" this week, a date before. */
+/** "20:40" today, "Tue 20:40" in the week before, any other day as a date. */
 export function when(at, now = new Date()) {
   const days = daysAgo(at, now)
-  if (days <= 0) return clock(at)
-  return days < 7 ? weekFormat.format(at) + ' ' + clock(at) : date(at)
+  if (days === 0) return clock(at)
+  if (days > 0 && days < 7) return weekFormat.format(at) + ' ' + clock(at)
+  return (at.getFullYear() === now.getFullYear() ? dateFormat : yearFormat).format(at)
 }
 
 /** The heading of a day. */

@@ -47,7 +47,7 @@ export function home(signal) {
     const p = rateParts(now ? total(now, direction) : 0)
     text(big, p.value)
     text(unit, t('chart.now', {unit: p.unit}))
-    const usable = links.filter((l) => l.usable)
+    const usable = links.filter((l) => l.usable && l.role !== 'never')
     const possible = usable.reduce((a, l) => a + (direction === 'down' ? l.capacityDown : l.capacityUp), 0)
     const delays = usable.map((l) => l.rttMs).filter((v) => v > 0)
     text(facts[0], possible ? t('chart.possible', {rate: rate(possible)}) : '')

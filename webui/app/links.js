@@ -2,7 +2,7 @@
 
 import {spark} from './chart.js'
 import {ask, listen, poll, router} from './api.js'
-import {attr, h, keyed, pill, set, text} from './dom.js'
+import {attr, h, keyed, pill, set, text, values} from './dom.js'
 import {amount, delay, jitter, loss, number, rate, when} from './format.js'
 import {mark} from './strands.js'
 import {t} from './text.js'
@@ -27,7 +27,11 @@ export const drawn = (l) => ({...l, off: linkState(l).off})
 export function linkCards(signal) {
   const el = h('div', {class: 'grid3'})
   const history = new Map() // samples by link id
-  const draw = () => keyed(el, router.links, (l) => l.id, card)
+  const none = h('p', {class: 'card empty'}, t('links.none'))
+  function draw() {
+    none.hidden = !(router.status && !router.links.length)
+    keyed(el, router.links, (l) => l.id, card)
+  }
 
   function card() {
     const title = h('span', {class: 'row sp'})
@@ -38,7 +42,7 @@ export function linkCards(signal) {
     const quota = h('div', {class: 'quota'})
     const about = h('dl', {class: 'pairs'})
     const flows = h('a', {class: 's'})
-    const root = h('section', {class: 'card link'}, h('div', {class: 'ch'}, title, state), reason, numbers, delays, quota,
+    const root = h('section', {class: 'card wan'}, h('div', {class: 'ch'}, title, state), reason, numbers, delays, quota,
       h('details', null, h('summary', null, t('details')), about, flows))
     let was = ''
     return {
@@ -75,7 +79,7 @@ export function linkCards(signal) {
     draw()
   })
   draw()
-  return el
+  return [none, el]
 }
 
 /** Role, the state's reason and since when. */
@@ -109,12 +113,4 @@ function details(l) {
   const capacity = l.capacityDown || l.capacityUp ? t('link.capacityValue', {down: rate(l.capacityDown), up: rate(l.capacityUp)}) : t('unknown')
   return [[t('link.device'), l.device], [t('link.address'), list(l.address4, l.address6)], [t('link.gateway'), list(l.gateway4, l.gateway6)],
     [t('link.jitter'), jitter(l.jitterMs)], [t('link.capacity'), capacity], [t('link.metered'), t(l.metered ? 'link.yes' : 'link.no')]]
-}
-
-/** Writes [term, value] pairs into a list; terms stay, values change. */
-export function values(dl, pairs) {
-  if (dl.children.length !== pairs.length || pairs.some(([k], i) => dl.children[i].firstChild.textContent !== k)) {
-    set(dl, pairs.map(([k]) => h('div', null, h('dt', null, k), h('dd'))))
-  }
-  pairs.forEach(([, v], i) => text(dl.children[i].lastChild, v))
 }

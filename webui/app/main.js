@@ -2,6 +2,7 @@
 
 import {activity} from './activity.js'
 import {router} from './api.js'
+import {byWidth} from './chart.js'
 import {devices} from './devices.js'
 import {attr, h, icon, s, set, text} from './dom.js'
 import {flows} from './flows.js'
@@ -81,7 +82,7 @@ function drawRail(where) {
   attr(rail, 'viewBox', across ? `0 0 ${length} 16` : `0 0 22 ${length}`)
   attr(rail, 'width', across ? length : 22)
   attr(rail, 'height', across ? 16 : length)
-  const links = [...router.links].sort((a, b) => b.capacityDown - a.capacityDown || a.id - b.id).slice(0, 3).map(drawn)
+  const links = byWidth(router.links).slice(0, 3).map(drawn)
   const strands = links.map((l) => ({id: l.id, off: l.off, width: across ? 2.4 : 2.6}))
   set(rail, across && s('rect', {y: 8, width: length, height: 8, fill: 'var(--surface)'}),
     strands.length > 0 && braid(strands, {length, amplitude: across ? 4 : 5, turns: 2, from: where - 44, to: where + 44, vertical: !across,

@@ -109,8 +109,8 @@ function editor(policy, signal, done) {
   const found = h('div', {class: 'col', role: 'status'})
   const hint = h('span', {class: 's dim sp'})
   const buttons = {
-    check: h('button', {class: 'btn', type: 'button', onclick: check}, t('rules.check')),
-    save: h('button', {class: 'btn pri', type: 'button', onclick: save}, t('rules.save')),
+    check: h('button', {class: 'btn', type: 'button', onclick: () => work(buttons.check, t('rules.checking'), look)}, t('rules.check')),
+    save: h('button', {class: 'btn pri', type: 'button', onclick: () => work(buttons.save, t('rules.saving'), put)}, t('rules.save')),
     cancel: h('button', {class: 'btn ghost', type: 'button', onclick: () => done(null)}, t('rules.cancel')),
   }
   let busy = false
@@ -156,10 +156,9 @@ function editor(policy, signal, done) {
     able()
   }
 
-  const check = () => work(buttons.check, t('rules.checking'), look)
-  const save = () => work(buttons.save, t('rules.saving'), async () => {
+  async function put() {
     done(await ask('/policy', {method: 'PUT', body: area.value, query: {version: draft.based, by: t('rules.by.page')}}))
-  })
+  }
 
   async function look() {
     const answer = await ask('/policy/check', {method: 'POST', body: area.value})

@@ -2,9 +2,9 @@
 // takes the strands of the links that were chosen.
 
 import {ask, router} from './api.js'
-import {h, icon, s, set} from './dom.js'
+import {h, icon, s, set, values} from './dom.js'
 import {delay, loss, rate, shares} from './format.js'
-import {drawn, values} from './links.js'
+import {drawn} from './links.js'
 import {mark, named, offLine, strand} from './strands.js'
 import {joined, t} from './text.js'
 
@@ -59,7 +59,7 @@ function build() {
       h('button', {class: 'btn ghost icon', type: 'button', 'aria-label': t('close'), onclick: closeWhy}, icon('close'))), body)
   drawer.title2 = title
   drawer.body = body
-  drawer.addEventListener('keydown', (e) => e.key === 'Escape' && closeWhy())
+  addEventListener('keydown', (e) => e.key === 'Escape' && closeWhy())
   drawer.addEventListener('click', (e) => e.target === drawer && closeWhy()) // on the scrim
   drawer.addEventListener('close', () => {
     asking?.abort()
@@ -95,7 +95,7 @@ function explain(a, flow) {
   const deciding = a.blocked ? 'filter' : 'steer'
   const used = linkNames(a).map((n) => router.linkByName(n)).filter(Boolean).map(drawn)
   return [
-    h('p', {class: 'lede'}, a.sentence),
+    h('p', {class: 'lede'}, sentences(a.sentence)),
     flow && note(a, flow),
     aspects.map((aspect) => {
       const reasons = a.reasons.filter((r) => r.aspect === aspect)
@@ -123,12 +123,15 @@ function chain(reasons, links) {
     const over = r.outcome === 'overruled'
     const title = r.tier === 'built-in' ? t('why.builtIn') : t('why.' + r.tier, {name: r.name || r.rule, owner: ownerName(r.owner)})
     return h('li', {class: r.outcome}, gutter(reasons, i, decider, links),
-      h('div', {class: 'row w tight'}, h('span', {class: 'n num', 'aria-hidden': 'true'}, i + 1),
-        h(over ? 's' : 'span', {class: 'b'}, title),
+      h('div', null, h('span', {class: 'n num', 'aria-hidden': 'true'}, i + 1), ' ',
+        h(over ? 's' : 'span', {class: 'b'}, title), ' ',
         r.outcome !== 'no-effect' && h('span', {class: i === decider ? 'tell strong' : 'tell'}, t('why.' + r.outcome))),
-      h('p', {class: 's dim'}, r.text[0].toUpperCase() + r.text.slice(1)))
+      h('p', {class: 's dim'}, sentences(r.text)))
   }))
 }
+
+/** Reasons are said in the middle of other sentences, too: here each begins with a capital. */
+const sentences = (words) => words.replace(/(^|\. )the /g, '$1The ')
 
 const ownerName = (id) => (id ? id[0].toUpperCase() + id.slice(1) : '')
 
@@ -204,7 +207,7 @@ function connect() {
 
 function facts(a) {
   const el = h('dl', {class: 'pairs facts'})
-  const rows = [[t('why.choice'), a.choice], [t('why.known'), a.known && a.certain ? t('why.certain', {text: a.known, n: a.certain}) : a.known],
+  const rows = [[t('why.choice'), a.blocked ? '' : a.choice], [t('why.known'), a.known && a.certain ? t('why.certain', {text: a.known, n: a.certain}) : a.known],
     [t('why.class'), a.class], [t('why.asked'), a.to.port ? t('why.port', {proto: a.to.proto.toUpperCase(), port: a.to.port}) : a.to.proto.toUpperCase()]]
   values(el, rows.filter(([, v]) => v))
   return el
