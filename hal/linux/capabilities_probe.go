@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/nftables"
-	mdlayher "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -76,19 +74,14 @@ func inPrivate(probe func(*attempt) error) func(*attempt) error {
 }
 
 // tryConntrack lists the connections of the namespace.
-func tryConntrack(*attempt) error {
-	c, err := mdlayher.Dial(unix.NETLINK_NETFILTER, nil)
+func tryConntrack(a *attempt) error {
+	s, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{})
 	if err != nil {
-		return kernelError(err, "open an nfnetlink socket")
+		return err
 	}
-	defer c.Close()
-	_, err = c.Execute(mdlayher.Message{
-		Header: mdlayher.Header{
-			Type:  unix.NFNL_SUBSYS_CTNETLINK<<8 | 1, // IPCTNL_MSG_CT_GET
-			Flags: mdlayher.Request | mdlayher.Dump,
-		},
-		Data: []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0},
-	})
+	defer s.close()
+	request := netfilterRequest(unix.AF_INET, nfnetlinkVersion, 0)
+	err = s.ask(a.ctx, connectionGet, unix.NLM_F_DUMP, request, func(message) {})
 	return kernelError(err, "list connections")
 }
 
@@ -108,17 +101,14 @@ var tryDestroy = inPrivate(func(a *attempt) error {
 	if err := tryRuleset("set s { type ipv4_addr; }")(a); err != nil {
 		return err
 	}
-	c, err := nftables.New()
+	c, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{})
 	if err != nil {
 		return err
 	}
-	s := &nftables.Set{
-		Table: &nftables.Table{Name: throwaway, Family: nftables.TableFamilyINet}, Name: "s", KeyType: nftables.TypeIPAddr,
-	}
-	if err := c.SetDestroyElements(s, []nftables.SetElement{{Key: []byte{192, 0, 2, 1}}}); err != nil {
-		return err
-	}
-	return kernelError(c.Flush(), "destroy a set element")
+	defer c.close()
+	b := newBatch(c.sequence)
+	b.elements(destroyElements, 0, throwaway, "s", []rawElement{{key: []byte{192, 0, 2, 1}}}, appendKeyOf)
+	return kernelError(c.transact(b), "destroy a set element")
 })
 
 // trySysctl looks for a key that the kernel has when the feature is compiled in and its module is loaded, which

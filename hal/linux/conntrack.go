@@ -22,18 +22,8 @@ const (
 	connectionGet      = connectionTable | 1 // IPCTNL_MSG_CT_GET
 	connectionDelete   = connectionTable | 2 // IPCTNL_MSG_CT_DELETE
 	filteredFlush      = 1                   // nfgenmsg version: heed the filter and the family of a flush
-	nfnetlinkVersion   = 0
 	newConnectionFlags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
 )
-
-// netfilterRequest starts the payload of an nfnetlink request: struct nfgenmsg.
-func netfilterRequest(family, version byte, resource uint16) []byte {
-	return binary.BigEndian.AppendUint16([]byte{family, version}, resource)
-}
-
-func appendNet32(b []byte, kind uint16, v uint32) []byte {
-	return appendAttribute(b, kind|unix.NLA_F_NET_BYTEORDER, binary.BigEndian.AppendUint32(nil, v))
-}
 
 func markFilter(b []byte, mark, mask flow.Mark) []byte {
 	b = appendNet32(b, ctaMark, uint32(mark))

@@ -2,67 +2,29 @@ package linux
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/flow"
 )
 
-// A concatenated key is its parts one after the other, each padded to the kernel's register size of four bytes; a key of one
-// part is not padded. Addresses, ports and protocols stand in network order, marks in host order.
+// Addresses, ports and protocols stand in keys in network order, marks in host order.
 
-const registerSize = 4
+// maxComment is the longest comment that nft takes, in bytes (NFTNL_UDATA_COMMENT_MAXLEN without its NUL).
+const maxComment = 127
 
-// encodeElements gives one element for each key; of several with one key, the last.
-func encodeElements(s *nftables.Set, elems []hal.Element) ([]nftables.SetElement, error) {
-	raw := make([]nftables.SetElement, 0, len(elems))
-	place := make(map[string]int, len(elems))
-	for _, e := range elems {
-		r, err := encodeElement(s, e)
-		if err != nil {
-			return nil, err
-		}
-		if i, ok := place[string(r.Key)]; ok {
-			raw[i] = r
-			continue
-		}
-		place[string(r.Key)] = len(raw)
-		raw = append(raw, r)
-	}
-	return raw, nil
-}
-
-func encodeElement(s *nftables.Set, e hal.Element) (nftables.SetElement, error) {
-	key, err := encodeKey(s, e.Key)
-	if err != nil {
-		return nftables.SetElement{}, err
-	}
-	switch {
-	case s.Interval:
-		return nftables.SetElement{}, fmt.Errorf("the set holds ranges; write it with the ruleset: %w", hal.ErrUnsupported)
-	case len(e.Comment) > maxComment:
-		return nftables.SetElement{}, fmt.Errorf("element %v: the comment has %d bytes; at most %d fit", e.Key, len(e.Comment), maxComment)
-	case e.Timeout < 0:
-		return nftables.SetElement{}, fmt.Errorf("element %v: timeout %s is below zero", e.Key, e.Timeout)
-	case e.Timeout > 0 && !s.HasTimeout:
-		return nftables.SetElement{}, fmt.Errorf("element %v: the set was not made with flag timeout, so the element cannot expire", e.Key)
-	case !s.IsMap && e.Value != 0:
-		return nftables.SetElement{}, fmt.Errorf("element %v: value %#x for a set; only maps have values", e.Key, e.Value)
-	}
-	raw := nftables.SetElement{Key: key, Timeout: milliseconds(e.Timeout), Comment: e.Comment}
-	if s.IsMap {
-		if !hostNumber(s.DataType) {
-			return nftables.SetElement{}, fmt.Errorf("values of type %s: %w", s.DataType.Name, hal.ErrUnsupported)
-		}
-		raw.Val = binary.NativeEndian.AppendUint32(nil, e.Value)
-	}
-	return raw, nil
+// rawElement is an element as the kernel has it.
+type rawElement struct {
+	key              []byte
+	value            uint32
+	timeout, expires time.Duration // whole milliseconds
+	comment          string
 }
 
 // Attributes and types of user data that x/sys/unix does not name.
@@ -71,125 +33,164 @@ const (
 	elementComment = 0 // NFTNL_UDATA_SET_ELEM_COMMENT: the type in a record of type, length, bytes (libnftnl/udata.h)
 )
 
-// readElement reads one element of a listing. It never panics, whatever the bytes are.
-func readElement(e fields) (nftables.SetElement, error) {
-	key, err := parseFields(e[unix.NFTA_SET_ELEM_KEY])
-	if err != nil {
-		return nftables.SetElement{}, err
-	}
-	data, err := parseFields(e[unix.NFTA_SET_ELEM_DATA])
-	if err != nil {
-		return nftables.SetElement{}, err
-	}
-	raw := nftables.SetElement{
-		Key: key[dataValue], Val: data[dataValue],
-		Timeout: time.Duration(e.number(unix.NFTA_SET_ELEM_TIMEOUT)) * time.Millisecond,
-		Expires: time.Duration(e.number(unix.NFTA_SET_ELEM_EXPIRATION)) * time.Millisecond,
-	}
-	for b := e[unix.NFTA_SET_ELEM_USERDATA]; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] {
-		if b[0] == elementComment {
-			raw.Comment = strings.TrimRight(string(b[2:2+int(b[1])]), "\x00")
+// encode gives one element for each key; of several with one key, the last.
+func (s *elementSet) encode(elems []hal.Element) ([]rawElement, error) {
+	raw := make([]rawElement, 0, len(elems))
+	place := make(map[string]int, len(elems))
+	keys := make([]byte, 0, len(elems)*s.key.length())
+	for _, e := range elems {
+		if err := s.check(e); err != nil {
+			return nil, fmt.Errorf("element %v: %w", e.Key, err)
 		}
+		begin := len(keys)
+		var err error
+		if keys, err = s.key.appendKey(keys, e.Key); err != nil {
+			return nil, err
+		}
+		r := rawElement{key: keys[begin:], value: e.Value, timeout: milliseconds(e.Timeout), comment: e.Comment}
+		if i, ok := place[string(r.key)]; ok {
+			raw[i] = r
+			continue
+		}
+		place[string(r.key)] = len(raw)
+		raw = append(raw, r)
 	}
 	return raw, nil
 }
 
-func decodeElement(s *nftables.Set, raw nftables.SetElement) (hal.Element, error) {
-	key, err := decodeKey(s, raw.Key)
+// check tells what of an element, besides its key, does not go with the set.
+func (s *elementSet) check(e hal.Element) error {
+	switch {
+	case len(e.Comment) > maxComment:
+		return fmt.Errorf("the comment has %d bytes; at most %d fit", len(e.Comment), maxComment)
+	case e.Timeout < 0:
+		return fmt.Errorf("timeout %s is below zero", e.Timeout)
+	case e.Timeout > 0 && !s.hasTimeout:
+		return errors.New("the set was not made with flag timeout, so the element cannot expire")
+	case !s.isMap && e.Value != 0:
+		return fmt.Errorf("value %#x for a set; only maps have values", e.Value)
+	}
+	return nil
+}
+
+// milliseconds rounds a timeout up to the kernel's unit, so that a short one does not become "for ever".
+func milliseconds(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
+// appendKeyOf appends an element of which the key alone counts.
+func appendKeyOf(b []byte, r rawElement) []byte {
+	b, key := beginNested(b, unix.NFTA_SET_ELEM_KEY)
+	return endNested(appendAttribute(b, dataValue, r.key), key)
+}
+
+// appendElement appends the attributes of an element.
+func (s *elementSet) appendElement(b []byte, r rawElement) []byte {
+	b = appendKeyOf(b, r)
+	if s.isMap {
+		var data int
+		b, data = beginNested(b, unix.NFTA_SET_ELEM_DATA)
+		b = endNested(appendUint32(b, dataValue, r.value), data)
+	}
+	if r.timeout != 0 {
+		b = appendAttribute(b, unix.NFTA_SET_ELEM_TIMEOUT, binary.BigEndian.AppendUint64(nil, uint64(r.timeout/time.Millisecond)))
+	}
+	if r.comment != "" {
+		record := append([]byte{elementComment, byte(len(r.comment) + 1)}, r.comment...)
+		b = appendAttribute(b, unix.NFTA_SET_ELEM_USERDATA, append(record, 0))
+	}
+	return b
+}
+
+// readElement reads one element of a listing. It keeps nothing of e, and never panics, whatever the bytes are.
+func readElement(e fields) rawElement {
+	r := rawElement{
+		key:     append([]byte(nil), fields(e.get(unix.NFTA_SET_ELEM_KEY)).get(dataValue)...),
+		value:   host32(fields(e.get(unix.NFTA_SET_ELEM_DATA)).get(dataValue)),
+		timeout: time.Duration(e.number(unix.NFTA_SET_ELEM_TIMEOUT)) * time.Millisecond,
+		expires: time.Duration(e.number(unix.NFTA_SET_ELEM_EXPIRATION)) * time.Millisecond,
+	}
+	for b := e.get(unix.NFTA_SET_ELEM_USERDATA); len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] {
+		if b[0] == elementComment {
+			r.comment = strings.TrimRight(string(b[2:2+int(b[1])]), "\x00")
+		}
+	}
+	return r
+}
+
+func (s *elementSet) decode(r rawElement) (hal.Element, error) {
+	key, err := s.key.split(r.key)
 	if err != nil {
 		return hal.Element{}, err
 	}
-	e := hal.Element{Key: key, Timeout: raw.Timeout, Expires: raw.Expires, Comment: raw.Comment}
+	e := hal.Element{Key: key, Timeout: r.timeout, Expires: r.expires, Comment: r.comment}
 	if e.Timeout == 0 && e.Expires > 0 {
-		e.Timeout = s.Timeout // the kernel does not repeat the set's default
+		e.Timeout = s.timeout // the kernel does not repeat the set's default
 	}
-	if s.IsMap {
-		if !hostNumber(s.DataType) || len(raw.Val) != registerSize {
-			return hal.Element{}, fmt.Errorf("values of type %s: %w", s.DataType.Name, hal.ErrUnsupported)
-		}
-		e.Value = binary.NativeEndian.Uint32(raw.Val)
+	if s.isMap {
+		e.Value = r.value
 	}
 	return e, nil
 }
 
-// hostNumber tells whether the kernel keeps values of the type as numbers of four bytes in host order.
-func hostNumber(t nftables.SetDatatype) bool {
-	return t.Name == nftables.TypeMark.Name || t.Name == nftables.TypeClassID.Name || t.Name == nftables.TypeRealm.Name
-}
-
-func encodeKey(s *nftables.Set, parts []hal.KeyPart) ([]byte, error) {
-	types := nftables.ConcatSetTypeElements(s.KeyType)
-	if len(parts) != len(types) {
-		return nil, fmt.Errorf("key %v has %d parts, the set's type is %s", parts, len(parts), s.KeyType.Name)
+func (t keyType) appendKey(b []byte, parts []hal.KeyPart) ([]byte, error) {
+	if len(parts) != len(t) {
+		return nil, fmt.Errorf("key %v has %d parts, the set's type is %s", parts, len(parts), t)
 	}
-	var key []byte
 	for i, p := range parts {
-		b, ok := encodePart(types[i], p)
-		if !ok {
-			return nil, fmt.Errorf("part %d of key %v is a %T, the set's type is %s", i+1, parts, p, s.KeyType.Name)
+		begin := len(b)
+		var ok bool
+		if b, ok = t[i].appendPart(b, p); !ok {
+			return nil, fmt.Errorf("part %d of key %v is a %T, the set's type is %s", i+1, parts, p, t)
 		}
-		key = append(key, b...)
-		if len(types) > 1 {
-			key = append(key, make([]byte, padded(len(b))-len(b))...)
+		for len(b) < begin+t.step(t[i]) {
+			b = append(b, 0)
 		}
 	}
-	return key, nil
+	return b, nil
 }
 
-func padded(n int) int { return (n + registerSize - 1) / registerSize * registerSize }
-
-func encodePart(t nftables.SetDatatype, p hal.KeyPart) ([]byte, bool) {
+func (k partKind) appendPart(b []byte, p hal.KeyPart) ([]byte, bool) {
 	switch v := p.(type) {
 	case netip.Addr:
-		return v.AsSlice(), t.Name == nftables.TypeIPAddr.Name && v.Is4() ||
-			t.Name == nftables.TypeIP6Addr.Name && v.Is6() && v.Zone() == ""
+		return append(b, v.AsSlice()...), k == kindIPv4 && v.Is4() || k == kindIPv6 && v.Is6() && v.Zone() == ""
 	case uint32:
-		return binary.NativeEndian.AppendUint32(nil, v), hostNumber(t)
+		return binary.NativeEndian.AppendUint32(b, v), k.hostNumber()
 	case uint16:
-		return binary.BigEndian.AppendUint16(nil, v), t.Name == nftables.TypeInetService.Name
+		return binary.BigEndian.AppendUint16(b, v), k == kindService
 	case flow.Proto:
-		return []byte{byte(v)}, t.Name == nftables.TypeInetProto.Name
+		return append(b, byte(v)), k == kindProto
 	case flow.MAC:
-		return v[:], t.Name == nftables.TypeEtherAddr.Name
+		return append(b, v[:]...), k == kindMAC
 	}
-	return nil, false
+	return b, false
 }
 
-func decodeKey(s *nftables.Set, key []byte) ([]hal.KeyPart, error) {
-	types := nftables.ConcatSetTypeElements(s.KeyType)
-	parts := make([]hal.KeyPart, 0, len(types))
-	for _, t := range types {
-		n := int(t.Bytes)
-		step := n
-		if len(types) > 1 {
-			step = padded(n)
-		}
-		if len(key) < n || step == 0 {
-			return nil, fmt.Errorf("key is shorter than its type %s", s.KeyType.Name)
-		}
-		p, ok := decodePart(t, key[:n])
-		if !ok {
-			return nil, fmt.Errorf("keys of type %s: %w", s.KeyType.Name, hal.ErrUnsupported)
-		}
-		parts, key = append(parts, p), key[min(step, len(key)):]
+// split reads the parts of a key.
+func (t keyType) split(key []byte) ([]hal.KeyPart, error) {
+	if len(key) != t.length() {
+		return nil, fmt.Errorf("key of %d bytes, its type %s has %d", len(key), t, t.length())
+	}
+	parts := make([]hal.KeyPart, 0, len(t))
+	for _, k := range t {
+		parts = append(parts, k.part(key[:k.size()]))
+		key = key[t.step(k):]
 	}
 	return parts, nil
 }
 
-// decodePart reads b, which has as many bytes as the type says.
-func decodePart(t nftables.SetDatatype, b []byte) (hal.KeyPart, bool) {
-	switch t.Name {
-	case nftables.TypeIPAddr.Name, nftables.TypeIP6Addr.Name:
-		return netip.AddrFromSlice(b)
-	case nftables.TypeInetService.Name:
-		return binary.BigEndian.Uint16(b), true
-	case nftables.TypeInetProto.Name:
-		return flow.Proto(b[0]), true
-	case nftables.TypeEtherAddr.Name:
-		return flow.MAC(b), true
+// part reads b, which has as many bytes as the type says.
+func (k partKind) part(b []byte) hal.KeyPart {
+	switch k {
+	case kindIPv4, kindIPv6:
+		a, _ := netip.AddrFromSlice(b)
+		return a
+	case kindService:
+		return binary.BigEndian.Uint16(b)
+	case kindProto:
+		return flow.Proto(b[0])
+	case kindMAC:
+		return flow.MAC(b)
 	}
-	if hostNumber(t) {
-		return binary.NativeEndian.Uint32(b), true
-	}
-	return nil, false
+	return binary.NativeEndian.Uint32(b)
 }

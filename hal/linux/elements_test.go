@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/google/nftables"
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/hal/haltest"
@@ -251,24 +252,36 @@ func FuzzReadElement(f *testing.F) {
 	f.Add(appendAttribute(good, 6, append([]byte{0, 6}, "hello\x00"...)))
 	f.Add(appendAttribute(good, 6, []byte{0, 255, 'x'}))
 	f.Add([]byte{4, 0, 1, 0, 5, 0})
-	s := &nftables.Set{IsMap: true, HasTimeout: true, DataType: nftables.TypeMark}
-	s.KeyType = nftables.MustConcatSetType(nftables.TypeMark, nftables.TypeIPAddr)
+	s := &elementSet{key: keyType{kindMark, kindIPv4}, isMap: true, hasTimeout: true}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		attributes, err := parseFields(b)
-		if err != nil {
-			return
-		}
-		raw, err := readElement(attributes)
-		if err != nil {
-			return
-		}
-		e, err := decodeElement(s, raw)
+		raw := readElement(b)
+		e, err := s.decode(raw)
 		if err != nil || len(e.Comment) > maxComment || e.Timeout < 0 {
 			return
 		}
-		again, err := encodeElement(s, e)
-		if err != nil || !bytes.Equal(again.Key, raw.Key[:len(again.Key)]) || !bytes.Equal(again.Val, raw.Val) {
-			t.Errorf("%+v, written: %+v, %v", e, again, err)
+		again, err := s.encode([]hal.Element{e})
+		if err != nil || !bytes.Equal(again[0].key, raw.key) || again[0].value != raw.value {
+			t.Fatalf("%+v, written: %+v, %v", e, again, err)
+		}
+		if read := readElement(s.appendElement(nil, again[0])); again[0].comment == raw.comment && !reflect.DeepEqual(read, again[0]) {
+			t.Errorf("%+v was written and read as %+v", again[0], read)
+		}
+	})
+}
+
+func FuzzReadSet(f *testing.F) {
+	number := func(kind uint16, n uint32) []byte {
+		return appendAttribute(nil, kind, binary.BigEndian.AppendUint32(nil, n))
+	}
+	f.Add(slices.Concat(number(3, 8), number(4, 19<<6|7), number(5, 8), number(6, 19), number(7, 4)))
+	f.Add(slices.Concat(number(4, 0xffffffff), number(5, 20)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := readSet("s", b)
+		if err != nil {
+			return
+		}
+		if key, err := s.key.split(make([]byte, s.key.length())); err != nil || len(key) != len(s.key) || len(key) > maxParts {
+			t.Errorf("an empty key of type %s: %v, %v", s.key, key, err)
 		}
 	})
 }

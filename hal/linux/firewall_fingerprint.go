@@ -7,11 +7,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,13 +27,18 @@ import (
 // Fingerprint hashes the table; "" when there is none.
 func (f *firewall) Fingerprint(ctx context.Context) (string, error) {
 	return readTable(ctx, func(c *tableConn) (string, error) {
-		t, ok, err := c.exists()
-		if !ok || err != nil {
+		p := printer{names: make(map[string]string), parts: make(map[string]hash.Hash)}
+		found := false
+		request := appendText(tableRequest(), unix.NFTA_TABLE_NAME, table)
+		err := c.query(unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, request, func(a fields) {
+			found = true
+			p.add("table", nil, keep(nil, a, unix.NFTA_TABLE_FLAGS, tableUserData))
+		})
+		if err != nil || !found {
 			return "", err
 		}
-		p := printer{names: make(map[string]string), parts: make(map[string][]byte)}
-		p.add("table", "", t.keep(unix.NFTA_TABLE_FLAGS, tableUserData))
-		for _, step := range []func(*tableConn) error{p.chainNames, p.sets, p.chains, p.rules, p.objects, p.flowtables} {
+		// Rules name chains and sets, verdicts in sets name chains.
+		for _, step := range []func(*tableConn) error{p.chains, p.sets, p.rules, p.objects, p.flowtables} {
 			if err := step(c); err != nil {
 				return "", err
 			}
@@ -71,114 +75,112 @@ const (
 	objectTypeQuota = 2 // NFT_OBJECT_QUOTA
 )
 
-// printer gathers the canonical form of each object.
+// printer gathers a hash of each object's canonical form: its attributes in the kernel's order, each as its type (2 bytes), its
+// length (4) and its content. There may be thousands of rules and elements: they share a buffer.
 type printer struct {
-	names map[string]string // anonymous set or chain -> the name that stands for it
-	parts map[string][]byte // "kind name" -> canonical bytes; several rules of a chain one after the other
+	names   map[string]string    // anonymous set or chain -> the name that stands for it
+	parts   map[string]hash.Hash // "kind name" -> hash of its canonical form; of several rules of a chain one after the other
+	key     []byte               // of the part that was looked up last
+	scratch []byte
 }
 
-func (p *printer) add(kind, name string, canonical []byte) {
-	key := kind + " " + name
-	p.parts[key] = append(p.parts[key], canonical...)
+// add takes in the canonical form of an object, or the next piece of it.
+func (p *printer) add(kind string, name, canonical []byte) {
+	p.key = append(append(append(p.key[:0], kind...), ' '), name...)
+	h, ok := p.parts[string(p.key)]
+	if !ok {
+		h = sha256.New()
+		p.parts[string(p.key)] = h
+	}
+	h.Write(canonical)
 }
 
 func (p *printer) sum() string {
 	h := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(p.parts)) {
-		fmt.Fprintf(h, "%q %d\n", key, len(p.parts[key]))
-		h.Write(p.parts[key])
+		fmt.Fprintf(h, "%q %x\n", key, p.parts[key].Sum(nil))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// keep gives the canonical form of some attributes, in the order of the arguments.
-func (f fields) keep(kinds ...uint16) []byte {
-	var b []byte
-	for _, k := range kinds {
-		if v, ok := f[k]; ok {
-			b = appendCanonical(b, k, v)
+// name is the name that stands for that of an anonymous object, or the name itself.
+func (p *printer) name(attribute []byte) []byte {
+	attribute = unterminated(attribute)
+	if stand, ok := p.names[string(attribute)]; ok {
+		return []byte(stand)
+	}
+	return attribute
+}
+
+// keep appends those attributes that are of some types.
+func keep(out []byte, a fields, kinds ...uint16) []byte {
+	for kind, v := range attributes(a) {
+		if slices.Contains(kinds, kind) {
+			out = appendCanonical(out, kind, v)
 		}
 	}
-	return b
+	return out
 }
 
 func appendCanonical(b []byte, kind uint16, v []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, kind)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
-	return append(b, v...)
+	b, at := beginCanonical(b, kind)
+	return endCanonical(append(b, v...), at)
 }
 
-// chainNames numbers the anonymous chains in the order in which the kernel lists them, which is that of their making.
-func (p *printer) chainNames(c *tableConn) error {
-	return c.list(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, func(a fields) error {
-		if a.number(chainFlags)&chainBinding != 0 {
-			p.names[a.text(unix.NFTA_CHAIN_NAME)] = fmt.Sprintf("anonymous chain %d", len(p.names))
-		}
-		return nil
-	})
+// beginCanonical opens an attribute whose length endCanonical fills in; at is where its content begins.
+func beginCanonical(b []byte, kind uint16) (begun []byte, at int) {
+	b = append(binary.BigEndian.AppendUint16(b, kind), 0, 0, 0, 0)
+	return b, len(b)
 }
 
-func (p *printer) name(kernel string) string {
-	if stand, ok := p.names[kernel]; ok {
-		return stand
-	}
-	return kernel
+func endCanonical(b []byte, at int) []byte {
+	binary.BigEndian.PutUint32(b[at-4:], uint32(len(b)-at))
+	return b
 }
 
+// chains also numbers the anonymous ones in the order in which the kernel lists them, which is that of their making.
 func (p *printer) chains(c *tableConn) error {
-	return c.list(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, func(a fields) error {
-		p.add("chain", p.name(a.text(unix.NFTA_CHAIN_NAME)),
-			a.keep(unix.NFTA_CHAIN_HOOK, unix.NFTA_CHAIN_POLICY, unix.NFTA_CHAIN_TYPE, chainFlags, chainUserData))
-		return nil
+	return c.list(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, func(a fields) {
+		name := a.get(unix.NFTA_CHAIN_NAME)
+		if a.number(chainFlags)&chainBinding != 0 {
+			p.names[text(name)] = fmt.Sprintf("anonymous chain %d", len(p.names))
+		}
+		p.add("chain", p.name(name), keep(nil, a,
+			unix.NFTA_CHAIN_HOOK, unix.NFTA_CHAIN_POLICY, unix.NFTA_CHAIN_TYPE, chainFlags, chainUserData))
 	})
 }
 
 func (p *printer) rules(c *tableConn) error {
-	return c.list(unix.NFT_MSG_GETRULE, unix.NFTA_RULE_TABLE, func(a fields) error {
-		expressions, err := p.expressions(a[unix.NFTA_RULE_EXPRESSIONS])
-		if err != nil {
-			return err
-		}
-		rule := append(a.keep(unix.NFTA_RULE_COMPAT, unix.NFTA_RULE_USERDATA), expressions...)
-		p.add("rules", p.name(a.text(unix.NFTA_RULE_CHAIN)), appendCanonical(nil, 0, rule))
-		return nil
+	return c.list(unix.NFT_MSG_GETRULE, unix.NFTA_RULE_TABLE, func(a fields) {
+		rule, at := beginCanonical(p.scratch[:0], 0)
+		rule = keep(rule, a, unix.NFTA_RULE_COMPAT, unix.NFTA_RULE_USERDATA)
+		rule = endCanonical(p.expressions(rule, a.get(unix.NFTA_RULE_EXPRESSIONS)), at)
+		p.add("rules", p.name(a.get(unix.NFTA_RULE_CHAIN)), rule)
+		p.scratch = rule
 	})
 }
 
 func (p *printer) sets(c *tableConn) error {
 	var all []fields
-	if err := c.list(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, func(a fields) error {
-		all = append(all, a)
-		return nil
+	if err := c.list(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, func(a fields) {
+		all = append(all, bytes.Clone(a))
 	}); err != nil {
 		return err
 	}
 	for _, a := range all {
-		name, flags := a.text(unix.NFTA_SET_NAME), a.number(unix.NFTA_SET_FLAGS)
-		b := a.keep(unix.NFTA_SET_FLAGS, unix.NFTA_SET_KEY_TYPE, unix.NFTA_SET_KEY_LEN, unix.NFTA_SET_DATA_TYPE,
+		b := keep(nil, a, unix.NFTA_SET_FLAGS, unix.NFTA_SET_KEY_TYPE, unix.NFTA_SET_KEY_LEN, unix.NFTA_SET_DATA_TYPE,
 			unix.NFTA_SET_DATA_LEN, unix.NFTA_SET_POLICY, unix.NFTA_SET_DESC, unix.NFTA_SET_TIMEOUT,
 			unix.NFTA_SET_GC_INTERVAL, unix.NFTA_SET_USERDATA, unix.NFTA_SET_OBJ_TYPE)
-		if one := a[setExpression]; one != nil {
-			e, err := p.expression(one)
-			if err != nil {
-				return err
-			}
-			b = append(b, e...)
-		}
-		many, err := p.expressions(a[setExpressions])
-		if err != nil {
-			return err
-		}
-		b = append(b, many...)
+		b = p.innards(b, a, setExpression, setExpressions)
+		name, flags := a.text(unix.NFTA_SET_NAME), a.number(unix.NFTA_SET_FLAGS)
 		if flags&(unix.NFT_SET_TIMEOUT|setDynamic) == 0 {
-			elements, err := p.elements(c, name)
-			if err != nil {
+			var err error
+			if b, err = p.elements(b, c, name); err != nil {
 				return err
 			}
-			b = append(b, elements...)
 		}
 		if flags&unix.NFT_SET_ANONYMOUS == 0 {
-			p.add("set", name, b)
+			p.add("set", []byte(name), b)
 			continue
 		}
 		digest := sha256.Sum256(b)
@@ -187,155 +189,135 @@ func (p *printer) sets(c *tableConn) error {
 	return nil
 }
 
-// elements is the canonical form of a set's content. The kernel lists a hash table in no order that means anything.
-func (p *printer) elements(c *tableConn, set string) ([]byte, error) {
-	var all [][]byte
-	err := c.eachElement(set, func(e fields) error {
-		canonical := e.keep(unix.NFTA_SET_ELEM_KEY, elementKeyEnd, unix.NFTA_SET_ELEM_FLAGS,
+// elements appends the canonical form of a set's content, sorted: the kernel lists a hash table in no order that means anything.
+func (p *printer) elements(out []byte, c *tableConn, set string) ([]byte, error) {
+	b := p.scratch[:0]
+	var ends []int
+	err := c.eachElement(set, func(e fields) {
+		b = keep(b, e, unix.NFTA_SET_ELEM_KEY, elementKeyEnd, unix.NFTA_SET_ELEM_FLAGS,
 			unix.NFTA_SET_ELEM_TIMEOUT, unix.NFTA_SET_ELEM_USERDATA, unix.NFTA_SET_ELEM_OBJREF)
-		if data, ok := e[unix.NFTA_SET_ELEM_DATA]; ok {
-			data, err := p.data(data)
-			if err != nil {
-				return err
-			}
-			canonical = appendCanonical(canonical, unix.NFTA_SET_ELEM_DATA, data)
+		if data := e.get(unix.NFTA_SET_ELEM_DATA); data != nil {
+			b = p.data(b, unix.NFTA_SET_ELEM_DATA, data)
 		}
-		if one := e[unix.NFTA_SET_ELEM_EXPR]; one != nil {
-			x, err := p.expression(one)
-			if err != nil {
-				return err
-			}
-			canonical = append(canonical, x...)
-		}
-		many, err := p.expressions(e[elementInnards])
-		if err != nil {
-			return err
-		}
-		all = append(all, append(canonical, many...))
-		return nil
+		b = p.innards(b, e, unix.NFTA_SET_ELEM_EXPR, elementInnards)
+		ends = append(ends, len(b))
 	})
+	all := make([][]byte, len(ends))
+	begin := 0
+	for i, end := range ends {
+		all[i], begin = b[begin:end], end
+	}
 	slices.SortFunc(all, bytes.Compare)
-	return bytes.Join(all, nil), err
+	p.scratch = b
+	out = slices.Grow(out, len(b))
+	for i, e := range all {
+		if i > 0 && bytes.Equal(e, all[i-1]) {
+			c.disturbed = true // the kernel was enlarging the hash table: see elementsAtRest
+		}
+		out = append(out, e...)
+	}
+	return out, err
 }
 
 func (p *printer) objects(c *tableConn) error {
-	return c.list(unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, func(a fields) error {
+	return c.list(unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, func(a fields) {
 		kind := a.number(unix.NFTA_OBJ_TYPE)
-		b := a.keep(unix.NFTA_OBJ_TYPE, objectUserData)
+		b := keep(nil, a, unix.NFTA_OBJ_TYPE, objectUserData)
 		switch kind {
 		case unix.NFT_OBJECT_COUNTER:
 		case objectTypeQuota:
-			data, err := without(a[unix.NFTA_OBJ_DATA], quotaConsumed)
-			if err != nil {
-				return err
-			}
-			b = append(b, data...)
+			b = without(b, unix.NFTA_OBJ_DATA, a.get(unix.NFTA_OBJ_DATA), quotaConsumed)
 		default:
-			b = append(b, a.keep(unix.NFTA_OBJ_DATA)...)
+			b = keep(b, a, unix.NFTA_OBJ_DATA)
 		}
-		p.add(fmt.Sprintf("object %d", kind), a.text(unix.NFTA_OBJ_NAME), b)
-		return nil
+		p.add(fmt.Sprintf("object %d", kind), unterminated(a.get(unix.NFTA_OBJ_NAME)), b)
 	})
 }
 
 func (p *printer) flowtables(c *tableConn) error {
-	return c.list(getFlowtable, flowtableTable, func(a fields) error {
-		p.add("flowtable", a.text(flowtableName), a.keep(flowtableHook, flowtableFlags))
-		return nil
+	return c.list(getFlowtable, flowtableTable, func(a fields) {
+		p.add("flowtable", unterminated(a.get(flowtableName)), keep(nil, a, flowtableHook, flowtableFlags))
 	})
 }
 
-func (p *printer) expressions(b []byte) ([]byte, error) {
-	var out []byte
-	err := eachNested(b, func(kind uint16, b []byte) error {
-		if kind != listElement {
-			return nil
-		}
-		e, err := p.expression(b)
-		out = append(out, e...)
-		return err
-	})
-	return out, err
-}
-
-// expression is the canonical form of one expression: its name and what of its data a person wrote.
-func (p *printer) expression(b []byte) ([]byte, error) {
-	e, err := parseFields(b)
-	if err != nil {
-		return nil, err
+// innards appends the expressions of a set or an element: old kernels give one, later ones a list.
+func (p *printer) innards(out []byte, a fields, one, many uint16) []byte {
+	if e := a.get(one); e != nil {
+		out = p.expression(out, e)
 	}
-	name, data := e.text(expressionName), e[expressionData]
-	switch name {
+	return p.expressions(out, a.get(many))
+}
+
+func (p *printer) expressions(out, list []byte) []byte {
+	for kind, e := range attributes(list) {
+		if kind == listElement {
+			out = p.expression(out, e)
+		}
+	}
+	return out
+}
+
+// expression appends the canonical form of one expression: its name and what of its data a person wrote.
+func (p *printer) expression(out []byte, e fields) []byte {
+	name, data := unterminated(e.get(expressionName)), e.get(expressionData)
+	out = appendCanonical(out, expressionName, name)
+	switch string(name) {
 	case "counter", "last":
-		data = nil
+		return appendCanonical(out, expressionData, nil)
 	case "quota":
-		data, err = without(data, quotaConsumed)
+		return without(out, expressionData, data, quotaConsumed)
 	case "lookup":
-		data, err = p.rename(data, lookupSet)
+		return p.rename(out, expressionData, data, lookupSet)
 	case "dynset":
-		data, err = p.rename(data, dynsetSetName)
+		return p.rename(out, expressionData, data, dynsetSetName)
 	case "objref":
-		data, err = p.rename(data, objrefSetName)
+		return p.rename(out, expressionData, data, objrefSetName)
 	case "immediate":
-		data, err = rewrite(data, func(kind uint16, v []byte) ([]byte, error) {
+		out, at := beginCanonical(out, expressionData)
+		for kind, v := range attributes(data) {
 			if kind == immediateData {
-				return p.data(v)
+				out = p.data(out, kind, v)
+			} else {
+				out = appendCanonical(out, kind, v)
 			}
-			return v, nil
-		})
+		}
+		return endCanonical(out, at)
 	}
-	return appendCanonical(appendCanonical(nil, expressionName, []byte(name)), expressionData, data), err
+	return appendCanonical(out, expressionData, data)
 }
 
-// data is the canonical form of a value or a verdict, which may name an anonymous chain.
-func (p *printer) data(b []byte) ([]byte, error) {
-	return rewrite(b, func(kind uint16, v []byte) ([]byte, error) {
+// data appends a value or a verdict, which may name an anonymous chain.
+func (p *printer) data(out []byte, kind uint16, data []byte) []byte {
+	out, at := beginCanonical(out, kind)
+	for kind, v := range attributes(data) {
 		if kind == dataVerdict {
-			return p.rename(v, verdictChain)
+			out = p.rename(out, kind, v, verdictChain)
+		} else {
+			out = appendCanonical(out, kind, v)
 		}
-		return v, nil
-	})
+	}
+	return endCanonical(out, at)
 }
 
-// rename replaces the name in one attribute by the one that stands for it.
-func (p *printer) rename(b []byte, attribute uint16) ([]byte, error) {
-	return rewrite(b, func(kind uint16, v []byte) ([]byte, error) {
+// rename appends nested attributes; the name in one of them is replaced by the one that stands for it.
+func (p *printer) rename(out []byte, kind uint16, nested []byte, attribute uint16) []byte {
+	out, at := beginCanonical(out, kind)
+	for kind, v := range attributes(nested) {
 		if kind == attribute {
-			return []byte(p.name(strings.TrimRight(string(v), "\x00"))), nil
+			v = p.name(v)
 		}
-		return v, nil
-	})
-}
-
-func without(b []byte, attribute uint16) ([]byte, error) {
-	return rewrite(b, func(kind uint16, v []byte) ([]byte, error) {
-		if kind == attribute {
-			return nil, nil
-		}
-		return v, nil
-	})
-}
-
-// rewrite is the canonical form of nested attributes with each content passed through f.
-func rewrite(b []byte, f func(kind uint16, v []byte) ([]byte, error)) ([]byte, error) {
-	var out []byte
-	err := eachNested(b, func(kind uint16, v []byte) error {
-		v, err := f(kind, v)
 		out = appendCanonical(out, kind, v)
-		return err
-	})
-	return out, err
+	}
+	return endCanonical(out, at)
 }
 
-func eachNested(b []byte, f func(kind uint16, v []byte) error) error {
-	a, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return err
-	}
-	for a.Next() {
-		if err := f(a.Type(), a.Bytes()); err != nil {
-			return err
+// without appends nested attributes but one.
+func without(out []byte, kind uint16, nested []byte, attribute uint16) []byte {
+	out, at := beginCanonical(out, kind)
+	for kind, v := range attributes(nested) {
+		if kind != attribute {
+			out = appendCanonical(out, kind, v)
 		}
 	}
-	return a.Err()
+	return endCanonical(out, at)
 }

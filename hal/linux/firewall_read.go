@@ -1,14 +1,11 @@
 package linux
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/trenza-router/trenza/hal"
@@ -19,16 +16,15 @@ import (
 func (f *firewall) Objects(ctx context.Context) (hal.FirewallObjects, error) {
 	return readTable(ctx, func(c *tableConn) (hal.FirewallObjects, error) {
 		var o hal.FirewallObjects
-		err := c.list(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, func(a fields) error {
+		err := c.list(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, func(a fields) {
 			if a.number(chainFlags)&chainBinding == 0 {
 				o.Chains = append(o.Chains, a.text(unix.NFTA_CHAIN_NAME))
 			}
-			return nil
 		})
 		if err != nil {
 			return o, err
 		}
-		err = c.list(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, func(a fields) error {
+		err = c.list(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, func(a fields) {
 			switch flags, name := a.number(unix.NFTA_SET_FLAGS), a.text(unix.NFTA_SET_NAME); {
 			case flags&unix.NFT_SET_ANONYMOUS != 0:
 			case flags&(unix.NFT_SET_MAP|unix.NFT_SET_OBJECT) != 0:
@@ -36,16 +32,14 @@ func (f *firewall) Objects(ctx context.Context) (hal.FirewallObjects, error) {
 			default:
 				o.Sets = append(o.Sets, name)
 			}
-			return nil
 		})
 		if err != nil {
 			return o, err
 		}
-		err = c.list(unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, func(a fields) error {
+		err = c.list(unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, func(a fields) {
 			if a.number(unix.NFTA_OBJ_TYPE) == unix.NFT_OBJECT_COUNTER {
 				o.Counters = append(o.Counters, a.text(unix.NFTA_OBJ_NAME))
 			}
-			return nil
 		})
 		for _, l := range [][]string{o.Chains, o.Sets, o.Maps, o.Counters} {
 			slices.Sort(l)
@@ -63,38 +57,28 @@ func (f *firewall) Counters(ctx context.Context) (map[string]hal.Counter, error)
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer c.close()
 	counters := make(map[string]hal.Counter)
-	err = c.list(unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, func(a fields) error {
-		if a.number(unix.NFTA_OBJ_TYPE) != unix.NFT_OBJECT_COUNTER {
-			return nil
+	err = c.list(unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, func(a fields) {
+		if a.number(unix.NFTA_OBJ_TYPE) == unix.NFT_OBJECT_COUNTER {
+			values := fields(a.get(unix.NFTA_OBJ_DATA))
+			counters[a.text(unix.NFTA_OBJ_NAME)] = hal.Counter{
+				Packets: values.number(unix.NFTA_COUNTER_PACKETS), Bytes: values.number(unix.NFTA_COUNTER_BYTES),
+			}
 		}
-		values, err := parseFields(a[unix.NFTA_OBJ_DATA])
-		if err != nil {
-			return err
-		}
-		counters[a.text(unix.NFTA_OBJ_NAME)] = hal.Counter{
-			Packets: values.number(unix.NFTA_COUNTER_PACKETS), Bytes: values.number(unix.NFTA_COUNTER_BYTES),
-		}
-		return nil
 	})
 	return counters, err
 }
 
 const (
-	nfHeaderLength = 4 // of each nfnetlink message, before its attributes
-
 	chainFlags   = 10     // NFTA_CHAIN_FLAGS
 	chainBinding = 1 << 2 // NFT_CHAIN_BINDING: nft made the chain for a block inside a rule
 )
 
-// dumpBuffer is how much of a listing is asked for at a time. The kernel walks a set from its start for each part, so that
-// listing 65,536 elements in small parts takes seconds; it gives at most 32 KiB.
-const dumpBuffer = 64 << 10
-
-// tableConn reads the objects of table inet trenza: nfnetlink messages as in linux/netfilter/nf_tables.h.
+// tableConn reads the objects of table inet trenza: nfnetlink messages as in linux/netfilter/nf_tables.h. What it hands out is valid
+// until the function that takes it returns.
 type tableConn struct {
-	*netlink.Conn
+	*kernelSocket
 	ctx       context.Context
 	disturbed bool // the kernel changed during a reading
 }
@@ -103,12 +87,11 @@ func openTable(ctx context.Context) (*tableConn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{MessageBufferSize: dumpBuffer})
+	s, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{})
 	if err != nil {
-		return nil, kernelError(err, "open an nfnetlink socket")
+		return nil, err
 	}
-	_ = c.SetOption(netlink.ExtendedAcknowledge, true) // for better messages, where the kernel has them
-	return &tableConn{Conn: c, ctx: ctx}, nil
+	return &tableConn{kernelSocket: s, ctx: ctx}, nil
 }
 
 // readTable reads until what it read is one state: no transaction was committed meanwhile, or two readings in a row are
@@ -122,7 +105,7 @@ func readTable[T any](ctx context.Context, read func(*tableConn) (T, error), equ
 		}
 		generation, err := c.generation()
 		if err != nil {
-			c.Close()
+			c.close()
 			return before, err
 		}
 		now, err := read(c)
@@ -131,7 +114,7 @@ func readTable[T any](ctx context.Context, read func(*tableConn) (T, error), equ
 			after, err = c.generation()
 			c.disturbed = c.disturbed || after != generation
 		}
-		c.Close()
+		c.close()
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -146,113 +129,51 @@ func readTable[T any](ctx context.Context, read func(*tableConn) (T, error), equ
 }
 
 // list calls f with each object of one kind in the table. No table is no objects.
-func (c *tableConn) list(get uint16, tableAttribute uint16, f func(fields) error) error {
-	return c.ask(get, netlink.Dump, map[uint16]string{tableAttribute: table}, func(a fields) error {
-		if a.text(tableAttribute) != table {
-			return nil // the kernel filters some kinds by family alone
+func (c *tableConn) list(get uint16, tableAttribute uint16, f func(fields)) error {
+	return c.query(get, unix.NLM_F_DUMP, appendText(tableRequest(), tableAttribute, table), func(a fields) {
+		if string(unterminated(a.get(tableAttribute))) == table { // the kernel filters some kinds by family alone
+			f(a)
 		}
-		return f(a)
 	})
 }
 
 // eachElement calls f with each element of a set.
-func (c *tableConn) eachElement(set string, f func(fields) error) error {
-	names := map[uint16]string{unix.NFTA_SET_ELEM_LIST_TABLE: table, unix.NFTA_SET_ELEM_LIST_SET: set}
-	return c.ask(unix.NFT_MSG_GETSETELEM, netlink.Dump, names, func(a fields) error {
-		return eachNested(a[unix.NFTA_SET_ELEM_LIST_ELEMENTS], func(_ uint16, b []byte) error {
-			e, err := parseFields(b)
-			if err != nil {
-				return err
-			}
-			return f(e)
-		})
+func (c *tableConn) eachElement(set string, f func(fields)) error {
+	request := appendText(tableRequest(), unix.NFTA_SET_ELEM_LIST_TABLE, table)
+	request = appendText(request, unix.NFTA_SET_ELEM_LIST_SET, set)
+	return c.query(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, request, func(a fields) {
+		for _, e := range attributes(a.get(unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
+			f(e)
+		}
 	})
 }
 
 // generation is the number of the ruleset's last transaction.
 func (c *tableConn) generation() (uint64, error) {
 	var n uint64
-	err := c.ask(unix.NFT_MSG_GETGEN, 0, nil, func(a fields) error {
-		n = a.number(unix.NFTA_GEN_ID)
-		return nil
-	})
+	err := c.query(unix.NFT_MSG_GETGEN, unix.NLM_F_ACK, tableRequest(), func(a fields) { n = a.number(unix.NFTA_GEN_ID) })
 	return n, err
 }
 
-// exists tells whether the table is there, and gives its fields.
-func (c *tableConn) exists() (fields, bool, error) {
-	var found fields
-	err := c.ask(unix.NFT_MSG_GETTABLE, 0, map[uint16]string{unix.NFTA_TABLE_NAME: table}, func(a fields) error {
-		found = a
-		return nil
-	})
-	return found, found != nil, err
-}
-
-func (c *tableConn) ask(get uint16, flags netlink.HeaderFlags, names map[uint16]string, f func(fields) error) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	request := []byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}
-	for kind, name := range names {
-		request = appendAttribute(request, kind, append([]byte(name), 0))
-	}
-	answers, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | get), Flags: netlink.Request | flags},
-		Data:   request,
+// query asks for objects and calls f with the fields of each. What is not there is no error.
+func (c *tableConn) query(get, flags uint16, request []byte, f func(fields)) error {
+	err := c.ask(c.ctx, tableMessage(get), flags, request, func(m message) {
+		if len(m.payload) >= sizeofGenMsg {
+			f(m.payload[sizeofGenMsg:])
+		}
 	})
 	switch {
+	case errors.Is(err, errChangedMeanwhile):
+		c.disturbed = true
+		return nil
 	case errors.Is(err, unix.ENOENT):
 		return nil
-	case err != nil:
-		return kernelError(err, "read table inet %s", table)
 	}
-	for _, m := range answers {
-		c.disturbed = c.disturbed || interrupted(m)
-		if len(m.Data) < nfHeaderLength {
-			return fmt.Errorf("read table inet %s: message of %d bytes", table, len(m.Data))
-		}
-		a, err := parseFields(m.Data[nfHeaderLength:])
-		if err == nil {
-			err = f(a)
-		}
-		if err != nil {
-			return fmt.Errorf("read table inet %s: %w", table, err)
-		}
-	}
-	return nil
+	return kernelError(err, "read table inet %s", table)
 }
 
-// fields are the attributes of a message or of a nested attribute, by type, the flags of the type taken off.
-// Numbers in nfnetlink are in network order.
-type fields map[uint16][]byte
+// tableMessage is the netlink type of a message to or from nftables.
+func tableMessage(kind uint16) uint16 { return unix.NFNL_SUBSYS_NFTABLES<<8 | kind }
 
-func parseFields(b []byte) (fields, error) {
-	a, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return nil, err
-	}
-	f := make(fields)
-	for a.Next() {
-		f[a.Type()] = a.Bytes()
-	}
-	return f, a.Err()
-}
-
-func (f fields) text(kind uint16) string {
-	b := f[kind]
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return string(b)
-}
-
-func (f fields) number(kind uint16) uint64 {
-	switch b := f[kind]; len(b) {
-	case 4:
-		return uint64(binary.BigEndian.Uint32(b))
-	case 8:
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
+// tableRequest starts the payload of a request that speaks of the family inet.
+func tableRequest() []byte { return netfilterRequest(unix.NFPROTO_INET, nfnetlinkVersion, 0) }

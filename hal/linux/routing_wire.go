@@ -64,21 +64,6 @@ func routeHeader(f hal.Family, dstBits, table, b5, b6, kind int, flags uint32) [
 	return b
 }
 
-// appendAttribute appends one attribute, padded to four bytes.
-func appendAttribute(b []byte, kind uint16, data []byte) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(data)))
-	b = binary.NativeEndian.AppendUint16(b, kind)
-	b = append(b, data...)
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}
-
-func appendUint32(b []byte, kind uint16, v uint32) []byte {
-	return appendAttribute(b, kind, binary.NativeEndian.AppendUint32(nil, v))
-}
-
 func writeRule(r hal.Rule, protocol int) []byte {
 	action := actionTable
 	if r.Unreachable {

@@ -130,9 +130,6 @@ func decodeRouteTable(b []byte) (table int, ok bool) {
 	return table, true
 }
 
-// sizeofGenMsg is the header that each nfnetlink message has before its attributes (linux/netfilter/nfnetlink.h).
-const sizeofGenMsg = 4
-
 // decodeGeneration reads the process from an NFT_MSG_NEWGEN (linux/netfilter/nf_tables.h). The number is that of
 // the thread that committed the transaction, as the first pid namespace counts; 0 when the kernel did not say.
 func decodeGeneration(b []byte) (thread int) {

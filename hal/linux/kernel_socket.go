@@ -2,10 +2,9 @@ package linux
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
+	"math/rand/v2"
 	"os"
 	"syscall"
 	"time"
@@ -29,9 +28,10 @@ const (
 //
 // One goroutine at a time uses it. Messages and attributes handed out point into the buffer: valid until the next read.
 type kernelSocket struct {
-	conn *netlink.Conn
-	raw  syscall.RawConn
-	buf  []byte
+	conn     *netlink.Conn
+	raw      syscall.RawConn
+	buf      []byte
+	sequence uint32 // of the last message that was sent; the answers to it carry it too
 }
 
 // kernelSocketOptions say what to listen to. The zero value is a socket for requests.
@@ -49,7 +49,8 @@ func openKernelSocket(family int, o kernelSocketOptions) (*kernelSocket, error) 
 	if err != nil {
 		return nil, kernelError(err, "open a netlink socket")
 	}
-	s := &kernelSocket{conn: conn, buf: make([]byte, datagramSize)}
+	// Any number to start from: news from the kernel carry the number of the request that caused it, another's too.
+	s := &kernelSocket{conn: conn, buf: make([]byte, datagramSize), sequence: rand.Uint32()}
 	if err := s.configure(o); err != nil {
 		conn.Close()
 		return nil, kernelError(err, "set up a netlink socket")
@@ -119,13 +120,6 @@ func (s *kernelSocket) readIf(wait bool) ([]byte, error) {
 	return s.buf[:n], nil
 }
 
-// message is one netlink message of a datagram.
-type message struct {
-	kind, flags   uint16
-	sequence, pid uint32
-	payload       []byte
-}
-
 // listen hands every message to handle until the context ends or the socket fails, and calls lost when the kernel
 // dropped messages: after what was still queued has been handled, so that nothing older than the drop follows what the
 // caller then reads anew, and at most once in lostEvery.
@@ -190,11 +184,9 @@ var errChangedMeanwhile = errors.New("changed while it was read")
 // kind is the message type. flags go on top of NLM_F_REQUEST: NLM_F_DUMP or NLM_F_ACK, or else nothing ends the answer.
 func (s *kernelSocket) ask(ctx context.Context, kind, flags uint16, payload []byte, f func(message)) error {
 	defer s.closeWhen(ctx)()
-	sent, err := s.conn.Send(netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(kind), Flags: netlink.Request | netlink.HeaderFlags(flags)},
-		Data:   payload,
-	})
-	if err != nil {
+	s.sequence++
+	request, at := beginMessage(make([]byte, 0, unix.SizeofNlMsghdr+len(payload)), kind, unix.NLM_F_REQUEST|flags, s.sequence)
+	if err := s.send(endMessage(append(request, payload...), at)); err != nil {
 		return ended(ctx, err)
 	}
 	var interrupted bool
@@ -204,7 +196,7 @@ func (s *kernelSocket) ask(ctx context.Context, kind, flags uint16, payload []by
 			return ended(ctx, err)
 		}
 		for m := range messages(b) {
-			if m.sequence != sent.Header.Sequence {
+			if m.sequence != s.sequence {
 				continue // left over from an earlier request that was given up
 			}
 			interrupted = interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
@@ -225,24 +217,18 @@ func (s *kernelSocket) ask(ctx context.Context, kind, flags uint16, payload []by
 	}
 }
 
-// refusal reads the error that an NLMSG_ERROR or NLMSG_DONE message carries, with the kernel's own words if it sent
-// some (NLMSGERR_ATTR_MSG); nil when it reports success.
-func refusal(m message) error {
-	if len(m.payload) < 4 {
-		return nil
-	}
-	errno := -int32(binary.NativeEndian.Uint32(m.payload))
-	if errno <= 0 {
-		return nil
-	}
-	err := &netlink.OpError{Op: "receive", Err: unix.Errno(errno)}
-	const header = 4 + unix.SizeofNlMsghdr
-	if m.kind == unix.NLMSG_ERROR && m.flags&unix.NLM_F_ACK_TLVS != 0 && len(m.payload) > header {
-		for kind, data := range attributes(m.payload[header:]) {
-			if kind == unix.NLMSGERR_ATTR_MSG {
-				err.Message = text(data)
+// send hands one datagram of whole messages to the kernel, which carries out most requests before this returns.
+func (s *kernelSocket) send(b []byte) error {
+	var err error
+	ctl := s.raw.Write(func(fd uintptr) bool {
+		for {
+			if _, err = unix.Write(int(fd), b); err != unix.EINTR {
+				return err != unix.EAGAIN
 			}
 		}
+	})
+	if ctl != nil {
+		return ctl
 	}
 	return err
 }
@@ -254,82 +240,3 @@ func ended(ctx context.Context, err error) error {
 	}
 	return err
 }
-
-// messages splits a datagram into its messages. It stops at the first that does not fit.
-func messages(b []byte) iter.Seq[message] {
-	return func(yield func(message) bool) {
-		for len(b) >= unix.SizeofNlMsghdr {
-			n := binary.NativeEndian.Uint32(b)
-			if n < unix.SizeofNlMsghdr || uint64(n) > uint64(len(b)) {
-				return
-			}
-			m := message{
-				kind:     binary.NativeEndian.Uint16(b[4:]),
-				flags:    binary.NativeEndian.Uint16(b[6:]),
-				sequence: binary.NativeEndian.Uint32(b[8:]),
-				pid:      binary.NativeEndian.Uint32(b[12:]),
-				payload:  b[unix.SizeofNlMsghdr:n],
-			}
-			if !yield(m) {
-				return
-			}
-			b = b[min(aligned(int(n)), len(b)):]
-		}
-	}
-}
-
-// attributes splits a message's or an attribute's content into (type, content) pairs, the flags of the type (nested, network order)
-// taken off. It stops at the first that does not fit.
-func attributes(b []byte) iter.Seq2[uint16, []byte] {
-	return func(yield func(uint16, []byte) bool) {
-		for len(b) >= unix.SizeofNlAttr {
-			n := int(binary.NativeEndian.Uint16(b))
-			if n < unix.SizeofNlAttr || n > len(b) {
-				return
-			}
-			kind := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
-			if !yield(kind, b[unix.SizeofNlAttr:n]) {
-				return
-			}
-			b = b[min(aligned(n), len(b)):]
-		}
-	}
-}
-
-// aligned rounds up to the four bytes to which netlink aligns everything.
-func aligned(n int) int { return (n + 3) &^ 3 }
-
-// host32, net16, net32 and net64 read an attribute's number, in host or network order; 0 when it is too short.
-func host32(b []byte) uint32 {
-	if len(b) < 4 {
-		return 0
-	}
-	return binary.NativeEndian.Uint32(b)
-}
-
-func net16(b []byte) uint16 {
-	if len(b) < 2 {
-		return 0
-	}
-	return binary.BigEndian.Uint16(b)
-}
-
-func net32(b []byte) uint32 {
-	if len(b) < 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(b)
-}
-
-func net64(b []byte) uint64 {
-	if len(b) < 8 {
-		return 0
-	}
-	return binary.BigEndian.Uint64(b)
-}
-
-// hostOrder16 is the number as it stands in the kernel's memory.
-func hostOrder16(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
-
-// text reads a string that may end with a NUL byte.
-func text(b []byte) string { return unix.ByteSliceToString(b) }
