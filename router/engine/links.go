@@ -64,7 +64,7 @@ func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
 }
 
 // adoptGateways takes over what an earlier run left in the link's table, until the network says otherwise: a router that is
-// started again must not wait for a lease to go on. It tells whether there was anything.
+// started again must not wait for a lease to go on. It tells whether the link was in use.
 func (e *Engine) adoptGateways(ctx context.Context, w *wan) bool {
 	routes, err := e.machine.Routes(ctx, plan.LinkTable+int(w.config.ID))
 	if err != nil {
@@ -72,7 +72,11 @@ func (e *Engine) adoptGateways(ctx context.Context, w *wan) bool {
 	}
 	v4, v6 := defaultGateway(routes, w.config.Device, false), defaultGateway(routes, w.config.Device, true)
 	w.lease.Gateway = v4
-	return v4.IsValid() || v6.IsValid()
+	if routes, err = e.machine.Routes(ctx, plan.LinkTable); err != nil {
+		return false
+	}
+	out := slices.ContainsFunc(routes, func(r hal.Route) bool { return r.Dev == w.config.Device && plan.OutOfUse(r) })
+	return (v4.IsValid() || v6.IsValid()) && !out
 }
 
 // via leads a socket over this link whatever the plan says.

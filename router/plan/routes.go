@@ -15,6 +15,8 @@ const (
 	LinkTable    = 1000 // itself: the defaults of sockets that have not chosen a link yet
 	rulePriority = 9000
 	fallbackRule = 9100
+	// outOfUse is added to the metrics of links that are not usable.
+	outOfUse = 100
 	// lastMetric is the worst metric: an unreachable route that ends the lookup in a link's table, so that a flow
 	// of a link that lost its gateway never leaves over another link with the wrong address.
 	lastMetric = 1<<31 - 1
@@ -22,6 +24,10 @@ const (
 
 // OwnRulePriorities is the range of priorities in which every rule is ours.
 func OwnRulePriorities() (first, last int) { return rulePriority, fallbackRule }
+
+// OutOfUse tells, of a route in LinkTable, whether its link was out of use when the plan was made: what a daemon that is started
+// again must know before its own probes have spoken.
+func OutOfUse(r hal.Route) bool { return r.Metric > outOfUse }
 
 func rules(links []Link) []hal.Rule {
 	var out []hal.Rule
@@ -58,6 +64,9 @@ func routes(links []Link) []hal.Route {
 			}
 			r := hal.Route{Dst: defaults[v6], Gateway: gw, Dev: l.Device, MTU: l.MTU, OnLink: true, Protocol: hal.RouteProtocol}
 			r.Table, r.Metric = LinkTable, n+1
+			if !l.Usable {
+				r.Metric += outOfUse
+			}
 			out = append(out, r)
 			r.Table, r.Metric = LinkTable+int(l.ID), 1
 			out = append(out, r)
