@@ -43,10 +43,9 @@ export function rules(signal) {
     box.querySelector('textarea').focus()
   }
 
-  /** The editor is left: with the policy that is now in force, or null if nothing was saved. */
-  function done(saved) {
+  /** The editor is left: with the policy that is now in force and the one that it replaced, or null if nothing was saved. */
+  function done(saved, before) {
     draft.text = null
-    const before = policy
     if (saved) policy = saved
     draw()
     if (!saved) return
@@ -157,7 +156,7 @@ function editor(policy, signal, done) {
   }
 
   async function put() {
-    done(await ask('/policy', {method: 'PUT', body: area.value, query: {version: draft.based, by: t('rules.by.page')}}))
+    done(await ask('/policy', {method: 'PUT', body: area.value, query: {version: draft.based, by: t('rules.by.page')}}), policy)
   }
 
   async function look() {
