@@ -16,8 +16,10 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
+// MaxDocument is the size in bytes of the largest policy that Parse reads; 5,000 rules take about 1 MB.
+const MaxDocument = 4 << 20
+
 const (
-	maxDocument = 4 << 20 // bytes; 5,000 rules take about 1 MB
 	maxNesting  = 16      // flow collections in each other; a policy needs 4
 	maxIndent   = 120     // columns
 	maxReported = 100     // problems
@@ -132,8 +134,8 @@ func (d *document) parse(data []byte) Policy {
 // read makes the tree of the one YAML document, or nil if there is none or it is not YAML.
 func (d *document) read(data []byte) (body ast.Node) {
 	switch {
-	case len(data) > maxDocument:
-		d.report(nil, Problem{Text: fmt.Sprintf("the file has %d bytes; a policy has at most %d", len(data), maxDocument)})
+	case len(data) > MaxDocument:
+		d.report(nil, Problem{Text: fmt.Sprintf("the file has %d bytes; a policy has at most %d", len(data), MaxDocument)})
 		return nil
 	case !utf8.Valid(data):
 		d.report(nil, Problem{Text: "the file is not UTF-8 text"})
