@@ -43,6 +43,7 @@ func New(m Machine, log *slog.Logger) *Applier {
 // Report says what an Apply did.
 type Report struct {
 	Changed  []string      // one plain line each
+	Left     []string      // what should be gone and could not be removed, and why; Verify finds it again
 	Ruleset  bool          // the nft table was changed
 	Emptied  bool          // maps that the daemon fills while it runs were made anew: fill them
 	Duration time.Duration // of the whole call
@@ -60,13 +61,16 @@ func (a *Applier) Apply(ctx context.Context, s plan.State) (Report, error) {
 	return r, err
 }
 
+// rollbackTime is for taking back what was added: a few system calls for each.
+const rollbackTime = 10 * time.Second
+
 // ErrHalfway: the kernel refused a part and then also refused to take back what had been added before.
 var ErrHalfway = errors.New("the kernel's state is half applied")
 
 // step is one reversible change outside of nftables.
 type step struct {
 	text     string
-	do, undo func() error
+	do, undo func(ctx context.Context) error // removals have no undo: nothing that can fail comes after them
 }
 
 func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
@@ -76,16 +80,23 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 	}
 	var done []step
 	rollback := func(cause error) error {
+		// Also when the caller has no more time: half a plan is worse than a late answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+		defer cancel()
+		var failed []error
 		for _, st := range slices.Backward(done) {
-			if err := st.undo(); err != nil {
-				return fmt.Errorf("%w: %w; taking back %q: %w", ErrHalfway, cause, st.text, err)
+			if err := st.undo(ctx); err != nil && !errors.Is(err, hal.ErrNotFound) {
+				failed = append(failed, fmt.Errorf("taking back %s: %w", st.text, err))
 			}
+		}
+		if len(failed) > 0 {
+			return fmt.Errorf("%w: %w; %w", ErrHalfway, cause, errors.Join(failed...))
 		}
 		return cause
 	}
 	run := func(steps []step) error {
 		for _, st := range steps {
-			if err := st.do(); err != nil {
+			if err := st.do(ctx); err != nil {
 				return rollback(fmt.Errorf("applying %s: %w", st.text, err))
 			}
 			done = append(done, st)
@@ -115,8 +126,10 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 	}
 	// What goes away goes last: until here every packet found a rule and a route. A failure leaves a harmless leftover.
 	for _, st := range diff.removals {
-		if err := st.do(); err != nil && !errors.Is(err, hal.ErrNotFound) {
-			return fmt.Errorf("applied, but %s is left over: %w", st.text, err)
+		if err := st.do(ctx); err != nil && !errors.Is(err, hal.ErrNotFound) {
+			r.Left = append(r.Left, fmt.Sprintf("%s: %v", st.text, err))
+			a.log.Warn("something of an earlier plan is left over", "at", st.text, "error", err)
+			continue
 		}
 		r.Changed = append(r.Changed, st.text)
 	}

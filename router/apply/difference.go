@@ -42,8 +42,8 @@ func (a *Applier) sysctlSteps(_ context.Context, s plan.State, d *difference) er
 		}
 		d.additions = append(d.additions, step{
 			text: fmt.Sprintf("sysctl %s = %s", c.Key, c.Value),
-			do:   func() error { return a.machine.SetSysctl(c.Key, c.Value) },
-			undo: func() error { return a.machine.SetSysctl(c.Key, have) },
+			do:   func(context.Context) error { return a.machine.SetSysctl(c.Key, c.Value) },
+			undo: func(context.Context) error { return a.machine.SetSysctl(c.Key, have) },
 		})
 	}
 	return nil
@@ -74,8 +74,8 @@ func (a *Applier) routeSteps(ctx context.Context, s plan.State, d *difference) e
 		old, had := replaced[slot(r)]
 		d.additions = append(d.additions, step{
 			text: "route " + r.String(),
-			do:   func() error { return a.machine.ReplaceRoute(ctx, r) },
-			undo: func() error {
+			do:   func(ctx context.Context) error { return a.machine.ReplaceRoute(ctx, r) },
+			undo: func(ctx context.Context) error {
 				if had {
 					return a.machine.ReplaceRoute(ctx, old)
 				}
@@ -87,7 +87,7 @@ func (a *Applier) routeSteps(ctx context.Context, s plan.State, d *difference) e
 		if !wanted[slot(r)] {
 			d.removals = append(d.removals, step{
 				text: "removal of route " + r.String(),
-				do:   func() error { return a.machine.DeleteRoute(ctx, r) },
+				do:   func(ctx context.Context) error { return a.machine.DeleteRoute(ctx, r) },
 			})
 		}
 	}
@@ -112,19 +112,19 @@ func (a *Applier) ruleSteps(ctx context.Context, s plan.State, d *difference) er
 		}
 		d.additions = append(d.additions, step{
 			text: fmt.Sprintf("rule %s %s", r.Family, r),
-			do: func() error {
+			do: func(ctx context.Context) error {
 				if err := a.machine.AddRule(ctx, r); !errors.Is(err, hal.ErrExists) {
 					return err
 				}
 				return nil
 			},
-			undo: func() error { return a.machine.DeleteRule(ctx, r) },
+			undo: func(ctx context.Context) error { return a.machine.DeleteRule(ctx, r) },
 		})
 	}
 	for r := range standing {
 		d.removals = append(d.removals, step{
 			text: fmt.Sprintf("removal of rule %s %s", r.Family, r),
-			do:   func() error { return a.machine.DeleteRule(ctx, r) },
+			do:   func(ctx context.Context) error { return a.machine.DeleteRule(ctx, r) },
 		})
 	}
 	return nil
