@@ -20,10 +20,10 @@ import (
 const MaxDocument = 4 << 20
 
 const (
-	maxNesting  = 16      // flow collections in each other; a policy needs 4
-	maxIndent   = 120     // columns
-	maxReported = 100     // problems
-	maxKeys     = 1000    // in one mapping; the largest is personal, with a key for each person
+	maxNesting  = 16   // flow collections in each other; a policy needs 4
+	maxIndent   = 120  // columns
+	maxReported = 100  // problems
+	maxKeys     = 1000 // in one mapping; the largest is personal, with a key for each person
 )
 
 // Parse reads a policy in its YAML form (docs/POLICY.md). It is strict: unknown keys, impossible values and everything
