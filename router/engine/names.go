@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/trenza-router/trenza/hal"
@@ -26,11 +27,18 @@ func (e *Engine) learnDNS(ctx context.Context, client netip.AddrPort, name strin
 	e.tell(ctx, e.names.LearnDNS(device.Number, name, addrs, ttl, e.now()))
 }
 
-// clientOf finds the device that asks. One that was never seen has just spoken: the neighbour table knows who it is before
+// clientOf finds the device that asks; programs of this machine are the router. An invalid address is nobody's: names that a
+// question for reasons looks up teach nothing. A device that was never seen has just spoken: the neighbour table knows who it is before
 // its announcement has reached us.
 func (e *Engine) clientOf(ctx context.Context, addr netip.Addr) (host.Device, bool) {
-	if d, ok := e.hosts.ByAddr(addr); ok || addr.IsLoopback() {
-		return d, ok
+	if !addr.IsValid() {
+		return host.Device{}, false
+	}
+	if addr.IsLoopback() || slices.Contains(e.ownAddrs(), addr) {
+		return host.Device{Number: flow.RouterDevice}, true
+	}
+	if d, ok := e.hosts.ByAddr(addr); ok {
+		return d, true
 	}
 	all, err := e.machine.Neighbours(ctx)
 	if err != nil {

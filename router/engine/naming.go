@@ -128,7 +128,7 @@ func (e *Engine) ownAddrs() []netip.Addr {
 	return out
 }
 
-// lookup asks our own name server; nil when it is off or has no answer.
+// lookup asks our own name server in nobody's name; nil when it is off or has no answer.
 func (e *Engine) lookup(ctx context.Context, name string) []netip.Addr {
 	r := e.resolver.Load()
 	if r == nil {
@@ -138,7 +138,7 @@ func (e *Engine) lookup(ctx context.Context, name string) []netip.Addr {
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		q := new(dns.Msg)
 		q.SetQuestion(dns.Fqdn(name), qtype)
-		answer := r.Answer(ctx, netip.AddrPortFrom(netip.IPv6Loopback(), dnsPort), q)
+		answer := r.Answer(ctx, netip.AddrPort{}, q)
 		if answer == nil {
 			continue
 		}

@@ -214,6 +214,7 @@ func (in Input) output() Chain {
 		"ip daddr @near4 return",
 		"ip6 daddr @near6 return",
 		newFlow() + " jump own_flow",
+		fmt.Sprintf("ct mark & %#x != 0 goto refuse", uint32(flow.BlockedBit)),
 		"meta mark set ct mark",
 	}}
 }
