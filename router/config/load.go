@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,17 +28,45 @@ func Load(path string) (Config, error) {
 	return Parse(path, data)
 }
 
-// Parse reads a configuration; name is the file's name for messages.
+// maxFile is the size in bytes of the largest file that is read.
+const maxFile = 1 << 20
+
+// Parse reads a configuration; name is the file's name for messages. Errors are of type *Problem.
 func Parse(name string, data []byte) (Config, error) {
+	if len(data) > maxFile {
+		return Config{}, &Problem{File: name, Text: fmt.Sprintf("larger than %d bytes: this is not a configuration", maxFile)}
+	}
+	where, err := survey(name, data)
+	if err != nil {
+		return Config{}, err
+	}
 	c := Default()
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, located(name, err)
+	if len(where) > 0 {
+		if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+			return Config{}, located(name, err)
+		}
 	}
 	c.number()
 	if err := c.Check(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", name, err)
+		p := &Problem{File: name, Text: err.Error()}
+		var m *misfit
+		if errors.As(err, &m) {
+			if at := where.of(m.path); at != nil {
+				p.Line, p.Column = at.Line, at.Column
+			}
+		}
+		return Config{}, p
 	}
 	return c, nil
+}
+
+// misfit is an error about the value at a path of the file.
+type misfit struct{ path, text string }
+
+func (m *misfit) Error() string { return m.text }
+
+func misfitf(path, format string, args ...any) error {
+	return &misfit{path, fmt.Sprintf(format, args...)}
 }
 
 // Default is the configuration that an empty file means, before links and LAN are named.
@@ -59,9 +88,9 @@ func located(name string, err error) error {
 	var y yaml.Error
 	if errors.As(err, &y) && y.GetToken() != nil {
 		at := y.GetToken().Position
-		return fmt.Errorf("%s:%d:%d: %s", name, at.Line, at.Column, y.GetMessage())
+		return &Problem{name, at.Line, at.Column, y.GetMessage()}
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return &Problem{File: name, Text: err.Error()}
 }
 
 // number gives links without a number their place in the list, as far as it is free.
@@ -97,104 +126,130 @@ func (c *Config) number() {
 // Check tells the first thing that cannot work and what would.
 func (c Config) Check() error {
 	if c.Platform != Static {
-		return fmt.Errorf("platform %q: use static", c.Platform)
+		return misfitf("platform", "platform %q: use static", c.Platform)
 	}
 	if len(c.LAN) == 0 {
-		return errors.New("lan: name the interface of the household's network, as in \"lan: [{device: eth0}]\"")
+		return misfitf("lan", "lan: name the interface of the household's network, as in \"lan: [{device: eth0}]\"")
 	}
 	if len(c.Links) == 0 {
-		return errors.New("links: name at least one, as in \"links: [{name: fiber, device: eth1}]\"")
+		return misfitf("links", "links: name at least one, as in \"links: [{name: fiber, device: eth1}]\"")
 	}
 	if len(c.Links) > int(flow.MaxLink) {
-		return fmt.Errorf("links: %d are too many, at most %d", len(c.Links), flow.MaxLink)
+		return misfitf("links", "links: %d are too many, at most %d", len(c.Links), flow.MaxLink)
 	}
 	used := map[string]string{}
-	for _, l := range c.LAN {
-		if err := checkDevice(l.Device, "lan", used); err != nil {
+	for i, l := range c.LAN {
+		if err := checkDevice(fmt.Sprintf("lan[%d].device", i), l.Device, "lan", used); err != nil {
 			return err
 		}
 	}
 	names, ids := map[string]bool{}, map[flow.LinkID]string{}
-	for _, l := range c.Links {
+	for i, l := range c.Links {
+		at := fmt.Sprintf("links[%d]", i)
 		if !validName(l.Name) {
-			return fmt.Errorf("link %q: a name has 1 to 32 letters, digits, '-' or '_'", l.Name)
+			return misfitf(at+".name", "link %q: a name has 1 to 32 letters, digits, '-' or '_'", l.Name)
 		}
 		if names[l.Name] {
-			return fmt.Errorf("link %q is there twice", l.Name)
+			return misfitf(at+".name", "link %q is there twice", l.Name)
 		}
-		if l.ID > flow.MaxLink {
-			return fmt.Errorf("link %s: id %d: use 1 to %d", l.Name, l.ID, flow.MaxLink)
+		if l.ID < 1 || l.ID > flow.MaxLink {
+			return misfitf(at+".id", "link %s: id %d: use 1 to %d", l.Name, l.ID, flow.MaxLink)
 		}
 		if other, ok := ids[l.ID]; ok {
-			return fmt.Errorf("links %s and %s have the same id %d", other, l.Name, l.ID)
+			return misfitf(at+".id", "links %s and %s have the same id %d", other, l.Name, l.ID)
 		}
 		names[l.Name], ids[l.ID] = true, l.Name
-		if err := checkDevice(l.Device, "link "+l.Name, used); err != nil {
+		if err := checkDevice(at+".device", l.Device, "link "+l.Name, used); err != nil {
 			return err
 		}
-		if err := l.check(); err != nil {
-			return fmt.Errorf("link %s: %w", l.Name, err)
+		if err := l.check(at); err != nil {
+			return err
 		}
 	}
-	for _, a := range c.Resolver.Listen {
+	return c.checkServices()
+}
+
+// checkServices is Check for what is neither LAN nor link.
+func (c Config) checkServices() error {
+	for i, a := range c.Resolver.Listen {
 		if _, err := ParseListen(a); err != nil {
-			return fmt.Errorf("resolver: listen %q: %w", a, err)
+			return misfitf(fmt.Sprintf("resolver.listen[%d]", i), "resolver: listen %q: %v", a, err)
 		}
 	}
-	for _, f := range c.Forwards {
+	if c.Web.Listen != "" {
+		if _, err := ParseListen(c.Web.Listen); err != nil {
+			return misfitf("web.listen", "web: listen %q: %v, or \"\" for no page", c.Web.Listen, err)
+		}
+	}
+	taken := map[string]string{}
+	for i, f := range c.Forwards {
+		at := fmt.Sprintf("forwards[%d]", i)
 		p, err := flow.ParseProto(f.Proto)
 		if err != nil || p != flow.ProtoTCP && p != flow.ProtoUDP {
-			return fmt.Errorf("forward %q: proto %q: use tcp or udp", f.Name, f.Proto)
+			return misfitf(at+".proto", "forward %q: proto %q: use tcp or udp", f.Name, f.Proto)
 		}
 		if f.Port == 0 || !f.To.IsValid() || f.To.Port() == 0 {
-			return fmt.Errorf("forward %q: needs a port and a target, as in \"port: 8443, to: 192.168.1.20:443\"", f.Name)
+			return misfitf(at, "forward %q: needs a port and a target, as in \"port: 8443, to: 192.168.1.20:443\"", f.Name)
 		}
+		// One port can lead to one device of each family.
+		key := fmt.Sprint(p, f.Port, f.To.Addr().Is4())
+		if other, ok := taken[key]; ok {
+			return misfitf(at+".port", "forwards %q and %q both take %s port %d", other, f.Name, p, f.Port)
+		}
+		taken[key] = f.Name
 	}
 	if c.TimeZone != "" {
 		if _, err := time.LoadLocation(c.TimeZone); err != nil {
-			return fmt.Errorf("time_zone %q is not known: use a name like Europe/Madrid", c.TimeZone)
+			return misfitf("time_zone", "time_zone %q is not known: use a name like Europe/Madrid", c.TimeZone)
 		}
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		return misfitf("log_level", "log_level %q: use debug, info, warn or error", c.LogLevel)
 	}
 	return nil
 }
 
-func (l Link) check() error {
+// check looks at one link; at is its path.
+func (l Link) check(at string) error {
+	bad := func(key, format string, args ...any) error {
+		return misfitf(at+"."+key, "link %s: %s", l.Name, fmt.Sprintf(format, args...))
+	}
 	if l.IPv6.Mode == DHCP {
-		return errors.New("ipv6: dhcp is not supported: use auto, off or {gateway: ADDRESS}")
+		return bad("ipv6", "ipv6: dhcp is not supported: use auto, off or {gateway: ADDRESS}")
 	}
 	if l.IPv4.Mode == Off && l.IPv6.Mode == Off {
-		return errors.New("ipv4 and ipv6 are both off: nothing could use this link")
+		return bad("ipv4", "ipv4 and ipv6 are both off: nothing could use this link")
 	}
 	if g := l.IPv4.Gateway; g.IsValid() && !g.Is4() {
-		return fmt.Errorf("ipv4: gateway %s is not an IPv4 address", g)
+		return bad("ipv4", "ipv4: gateway %s is not an IPv4 address", g)
 	}
-	if g := l.IPv6.Gateway; g.IsValid() && !g.Is6() {
-		return fmt.Errorf("ipv6: gateway %s is not an IPv6 address", g)
+	if g := l.IPv6.Gateway; g.IsValid() && (!g.Is6() || g.Zone() != "") {
+		return bad("ipv6", "ipv6: gateway %s is not a plain IPv6 address; the device is stated beside it", g)
 	}
 	if l.Weight < 1 || l.Weight > 1000 {
-		return fmt.Errorf("weight %d: use 1 to 1000", l.Weight)
+		return bad("weight", "weight %d: use 1 to 1000", l.Weight)
 	}
 	if l.Quota.ResetDay < 0 || l.Quota.ResetDay > 31 {
-		return fmt.Errorf("quota: reset_day %d: use 1 to 31", l.Quota.ResetDay)
+		return bad("quota.reset_day", "quota: reset_day %d: use 1 to 31", l.Quota.ResetDay)
 	}
 	if d := time.Duration(l.Probes.Interval); d != 0 && (d < 200*time.Millisecond || d > time.Hour) {
-		return fmt.Errorf("probes: interval %v: use 200ms to 1h", d)
+		return bad("probes.interval", "probes: interval %v: use 200ms to 1h", d)
 	}
-	for _, t := range l.Probes.Targets {
+	for i, t := range l.Probes.Targets {
 		if _, err := link.ParseTarget(t); err != nil {
-			return fmt.Errorf("probes: %w", err)
+			return bad(fmt.Sprintf("probes.targets[%d]", i), "%v", err)
 		}
 	}
 	return nil
 }
 
-func checkDevice(device, of string, used map[string]string) error {
+func checkDevice(at, device, of string, used map[string]string) error {
 	// IFNAMSIZ is 16 with the final zero; '/' and white space are refused by the kernel.
 	if device == "" || len(device) > 15 || strings.ContainsAny(device, "/ \t\n\"") {
-		return fmt.Errorf("%s: device %q is not an interface name", of, device)
+		return misfitf(at, "%s: device %q is not an interface name", of, device)
 	}
 	if other, ok := used[device]; ok {
-		return fmt.Errorf("%s: device %s is already used by %s", of, device, other)
+		return misfitf(at, "%s: device %s is already used by %s", of, device, other)
 	}
 	used[device] = of
 	return nil
