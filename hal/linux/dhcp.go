@@ -161,18 +161,13 @@ func (c *dhcpClient) serve(ctx context.Context, link hal.Interface, monitor *lin
 	if c.lease.valid() {
 		c.hint = c.lease.Addr.Addr()
 	}
-	fresh := false // whether the lease was confirmed on this link since the carrier came
 	for {
-		if !fresh {
-			if err := c.acquire(ctx, s); err != nil {
-				return err
-			}
-			fresh = true
+		if err := c.acquire(ctx, s); err != nil {
+			return err
 		}
 		if err := c.keep(ctx, s, monitor); err != nil {
 			return err
 		}
-		fresh = false
 	}
 }
 

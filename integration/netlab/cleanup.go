@@ -240,7 +240,7 @@ func lock(root string) (unlock func(), err error) {
 		dir.Close()
 		return nil, fmt.Errorf("the folder of the labs %s belongs to user %d: remove it, or choose another (%v)", root, st.Uid, err)
 	}
-	for err = unix.EINTR; err == unix.EINTR; {
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
 	}
 	if err != nil {

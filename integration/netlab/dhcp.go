@@ -3,7 +3,6 @@ package netlab
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -57,7 +56,7 @@ func (n *Namespace) RequestLease(ctx context.Context, device, hostname string, w
 // leaseOf reads the lease out of a server's acknowledgement.
 func leaseOf(ack *dhcpv4.DHCPv4) (Lease, error) {
 	addr, ok := netip.AddrFromSlice(ack.YourIPAddr.To4())
-	ones, _ := net.IPMask(ack.SubnetMask()).Size()
+	ones, _ := ack.SubnetMask().Size()
 	if !ok || ones == 0 {
 		return Lease{}, fmt.Errorf("DHCP lease without address or netmask: %s", ack.Summary())
 	}

@@ -220,7 +220,7 @@ var errClosed = errors.New("the lab was closed")
 
 // Err returns nil while the lab runs and after Close, else what failed.
 func (l *Lab) Err() error {
-	if err := context.Cause(l.ctx); err != errClosed {
+	if err := context.Cause(l.ctx); !errors.Is(err, errClosed) {
 		return err
 	}
 	return nil

@@ -165,7 +165,7 @@ func (h *House) waitRouter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := errors.New("it has not answered yet")
+	var last error
 	for {
 		r, err := c.GetStatusWithResponse(ctx)
 		switch {
