@@ -67,7 +67,7 @@ func (r *Registry) watchMachine(ctx context.Context, machine hal.Interfaces, now
 				case hal.InterfaceChanged:
 					wake()
 				case hal.NeighbourChanged:
-					r.neighbour(ev.Neighbour, now())
+					r.announced(ev.Neighbour, now())
 				}
 			}, wake)
 			if ctx.Err() != nil {
@@ -141,6 +141,23 @@ func (r *Registry) SetInterfaces(list []hal.Interface) {
 			}
 		}
 	}
+}
+
+// announced notes a change of the neighbour table. An entry that is not confirmed yet and has an Ethernet address that
+// nobody knows was made by that device's own request for our address: it has just spoken, seconds before the kernel gets round to
+// asking back. In a reading of the whole table such an entry may be old.
+func (r *Registry) announced(n hal.Neighbour, now time.Time) {
+	if !n.Deleted && n.State == hal.NeighbourStale && !n.MAC.IsZero() && !r.knows(n.MAC) {
+		r.see(n.MAC, n.Addr, n.Interface, byPacket, now)
+		return
+	}
+	r.neighbour(n, now)
+}
+
+func (r *Registry) knows(mac flow.MAC) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mac[mac] != nil
 }
 
 // neighbour notes an entry of the neighbour table. Only a confirmed one tells that the device is here now.

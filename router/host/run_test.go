@@ -122,3 +122,30 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAnnounced: an unconfirmed entry that appears tells of a device that has just spoken, but an old one in the table, or one
+// of a device that is known, does not.
+func TestAnnounced(t *testing.T) {
+	r := New(Options{LAN: []string{"lan0"}})
+	unconfirmed := func(last byte) hal.Neighbour {
+		return hal.Neighbour{Interface: "lan0", Addr: net4(last), MAC: mac(last), State: hal.NeighbourStale}
+	}
+	r.neighbour(unconfirmed(1), start)
+	if _, ok := r.ByMAC(mac(1)); ok {
+		t.Error("an old entry of the table became a device")
+	}
+	r.announced(unconfirmed(1), start)
+	if d, ok := r.ByMAC(mac(1)); !ok || !d.LastSeen.Equal(start) {
+		t.Errorf("a device that has just spoken: %+v, %v", d, ok)
+	}
+	r.announced(unconfirmed(1), start.Add(time.Hour))
+	if d, _ := r.ByMAC(mac(1)); !d.LastSeen.Equal(start) {
+		t.Errorf("an entry that grew old tells that the device was seen at %v", d.LastSeen)
+	}
+	gone := unconfirmed(2)
+	gone.Deleted = true
+	r.announced(gone, start)
+	if _, ok := r.ByMAC(mac(2)); ok {
+		t.Error("an entry that went became a device")
+	}
+}
