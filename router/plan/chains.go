@@ -33,6 +33,14 @@ func quoted(names []string) string {
 	return "{ " + strings.Join(q, ", ") + " }"
 }
 
+// anyOf matches one of some names; without a set, which would cost a lookup, when there is one.
+func anyOf(names []string) string {
+	if len(names) == 1 {
+		return fmt.Sprintf("%q", names[0])
+	}
+	return quoted(names)
+}
+
 // maps are the named maps of the table.
 func (in Input) maps() []Map {
 	macs := Map{Name: "macs", Type: "ether_addr : mark"}
@@ -144,10 +152,13 @@ func judge(profiles map[flow.DeviceID]string, fallback string) Chain {
 	return Chain{Name: "judge", Rules: append(b.rule(), "goto "+fallback)}
 }
 
+// decided are the bits of which a connection has one once its link is chosen, or refused.
+const decided = flow.JudgedBit | flow.InboundBit | flow.BlockedBit
+
 // newFlow matches the first packet of a connection that nobody has judged. A flow that the daemon called back by deleting its
 // entry is such a connection again.
 func newFlow() string {
-	return fmt.Sprintf("ct state new ct mark & %#x == 0", uint32(flow.JudgedBit|flow.InboundBit|flow.BlockedBit))
+	return fmt.Sprintf("ct state new ct mark & %#x == 0", uint32(decided))
 }
 
 func (in Input) lanDevices() []string {
@@ -193,6 +204,8 @@ func (in Input) fromLink() []Chain {
 	return out
 }
 
+// prerouting decides about first packets. Everything after them has to be quick: the household's packets get their
+// connection's mark back, all others pass.
 func (in Input) prerouting() Chain {
 	elements := []string{}
 	for _, d := range in.lanDevices() {
@@ -201,8 +214,11 @@ func (in Input) prerouting() Chain {
 	for _, l := range in.Links {
 		elements = append(elements, fmt.Sprintf("%q : goto from_link_%d", l.Device, l.ID))
 	}
-	return Chain{Name: "prerouting", Hook: "type filter hook prerouting priority mangle; policy accept;",
-		Rules: []string{"iifname vmap { " + strings.Join(elements, ", ") + " }"}}
+	return Chain{Name: "prerouting", Hook: "type filter hook prerouting priority mangle; policy accept;", Rules: []string{
+		fmt.Sprintf("iifname %s ct mark & %#x != 0 meta mark set ct mark accept", anyOf(in.lanDevices()), uint32(decided)),
+		"ct state established,related accept",
+		"iifname vmap { " + strings.Join(elements, ", ") + " }",
+	}}
 }
 
 // output steers the router's own traffic. A socket that set its own mark (a probe, a query to a link's name server) has
@@ -280,6 +296,9 @@ func refuse() Chain {
 func (in Input) forward() Chain {
 	wan := quoted(in.wanDevices())
 	return Chain{Name: "forward", Hook: "type filter hook forward priority filter; policy accept;", Rules: []string{
+		// What is neither refused nor of interest any more passes first: most packets by far. The check for the bit is only
+		// for safety, since a refused connection is never established.
+		fmt.Sprintf("ct original packets > %d ct state established ct mark & %#x == 0 accept", copiedPackets, uint32(flow.BlockedBit)),
 		fmt.Sprintf("ct mark & %#x != 0 goto refuse", uint32(flow.BlockedBit)),
 		fmt.Sprintf("oifname %s goto to_link", wan),
 		fmt.Sprintf("iifname %s goto to_lan", wan),
