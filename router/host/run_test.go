@@ -127,7 +127,7 @@ func TestRun(t *testing.T) {
 // of a device that is known, does not.
 func TestAnnounced(t *testing.T) {
 	r := New(Options{LAN: []string{"lan0"}})
-	unconfirmed := func(last byte) hal.Neighbour {
+	unconfirmed := func(last int) hal.Neighbour {
 		return hal.Neighbour{Interface: "lan0", Addr: net4(last), MAC: mac(last), State: hal.NeighbourStale}
 	}
 	r.neighbour(unconfirmed(1), start)
