@@ -67,7 +67,9 @@ func (c *choices) resolve(links []Link) map[flow.ChoiceID]Choice {
 // Condition is the link's condition for one family: a link without a gateway for it takes no such flow.
 func (l Link) Condition(v6 bool) steer.LinkCondition {
 	c := l.LinkCondition
-	c.Usable = c.Usable && l.gateway(v6).IsValid()
+	if c.Usable && !l.gateway(v6).IsValid() {
+		c.Usable, c.Lacks = false, map[bool]string{false: "IPv4", true: "IPv6"}[v6]
+	}
 	return c
 }
 

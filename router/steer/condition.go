@@ -22,8 +22,9 @@ type LinkCondition struct {
 	ID        flow.LinkID
 	Name      string
 	Role      Role
-	Usable    bool // carries traffic: up or degraded, not captive. A spent quota is told by OverQuota, not here
-	OverQuota bool // the month's data is spent: only rules with Steer.OverQuota may use the link
+	Usable    bool   // carries traffic: up or degraded, not captive. A spent quota is told by OverQuota, not here
+	Lacks     string // what a link that is well otherwise does not have for these flows, like "IPv6"; for words alone
+	OverQuota bool   // the month's data is spent: only rules with Steer.OverQuota may use the link
 	Degraded  bool
 	Metered   bool
 	Weight    int           // share among links of the same role when a rule leaves the choice to the router; below 1 counts as 1

@@ -5,6 +5,8 @@ import "strings"
 // state says why a link does not serve, as the beginning of a sentence.
 func (r resolver) state(l LinkCondition) string {
 	switch {
+	case !l.Usable && l.Lacks != "":
+		return l.Name + " has no " + l.Lacks
 	case !l.Usable:
 		return l.Name + " is out of use"
 	case !r.open(l):
