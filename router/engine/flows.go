@@ -17,11 +17,12 @@ func (e *Engine) judgeAgain(ctx context.Context) {
 	now := e.now()
 	err := e.machine.Connections(ctx, flow.JudgedBit, flow.JudgedBit|flow.InboundBit, func(c hal.Connection) {
 		d, known := e.hosts.ByNumber(c.Mark.Device())
+		if c.Mark.Device() == 0 {
+			// Judged as a stranger's: now it is known whose it is. It is not ended for that alone, since a client that
+			// waits for its server to speak first would wait for ever.
+			d, known = e.hosts.ByAddr(c.Orig.Src.Addr())
+		}
 		if !known {
-			// Judged as a stranger's. If it is known by now whose it is, it is judged as that device's.
-			if _, known := e.hosts.ByAddr(c.Orig.Src.Addr()); known && c.Mark.Device() == 0 {
-				stop = append(stop, c)
-			}
 			return
 		}
 		j := e.decide(d.ID, c.Orig, now)
