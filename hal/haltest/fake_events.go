@@ -302,13 +302,17 @@ func (f *Fake) EndConnection(orig flow.Key) {
 }
 
 // WatchConnections hands out the events of the connection table.
-func (f *Fake) WatchConnections(ctx context.Context, g func(hal.ConnectionEvent), lost func()) error {
+func (f *Fake) WatchConnections(ctx context.Context, g func(hal.ConnectionEvent), lost func(), kinds ...hal.ConnectionEventKind) error {
 	err := f.enter(ctx, "WatchConnections", "")
 	f.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return listen(ctx, f, &f.flowEvents, g, lost)
+	return listen(ctx, f, &f.flowEvents, func(e hal.ConnectionEvent) {
+		if len(kinds) == 0 || slices.Contains(kinds, e.Kind) {
+			g(e)
+		}
+	}, lost)
 }
 
 type groupPacket struct {

@@ -121,11 +121,16 @@ func appendTuple(b []byte, kind uint16, k flow.Key) []byte {
 
 // WatchConnections implements hal.Connections. The socket reports overruns (no NETLINK_NO_ENOBUFS): the receiver
 // could not know otherwise that its picture is wrong.
-func (m *Machine) WatchConnections(ctx context.Context, f func(hal.ConnectionEvent), lost func()) error {
+func (m *Machine) WatchConnections(ctx context.Context, f func(hal.ConnectionEvent), lost func(), kinds ...hal.ConnectionEventKind) error {
+	if len(kinds) == 0 {
+		kinds = []hal.ConnectionEventKind{hal.ConnectionNew, hal.ConnectionUpdated, hal.ConnectionDestroyed}
+	}
+	var groups []uint32
+	for _, k := range kinds {
+		groups = append(groups, connectionGroup(k))
+	}
 	return m.keepListening(ctx, "connections", func(opened func()) error {
-		s, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{buffer: connectionBuffer, groups: []uint32{
-			unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY,
-		}})
+		s, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{buffer: connectionBuffer, groups: groups})
 		if err != nil {
 			return fmt.Errorf("listen to connections: %w", err)
 		}
@@ -138,6 +143,18 @@ func (m *Machine) WatchConnections(ctx context.Context, f func(hal.ConnectionEve
 			}
 		}, lost)
 	})
+}
+
+// connectionGroup is the kernel's multicast group of a kind of event.
+func connectionGroup(k hal.ConnectionEventKind) uint32 {
+	switch k {
+	case hal.ConnectionNew:
+		return unix.NFNLGRP_CONNTRACK_NEW
+	case hal.ConnectionUpdated:
+		return unix.NFNLGRP_CONNTRACK_UPDATE
+	default:
+		return unix.NFNLGRP_CONNTRACK_DESTROY
+	}
 }
 
 func connectionEvent(a message) (e hal.ConnectionEvent, ok bool) {

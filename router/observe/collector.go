@@ -112,14 +112,12 @@ func (c *Collector) Run(ctx context.Context) error {
 func (c *Collector) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := c.opts.Connections.WatchConnections(ctx, func(ev hal.ConnectionEvent) {
-			if ev.Kind == hal.ConnectionDestroyed {
-				c.take(ev.Connection, (*tracker).ended)
-			}
+			c.take(ev.Connection, (*tracker).ended)
 		}, func() { // the next reading tells what is there; the last bytes of what ended unheard are missing
 			c.mu.Lock()
 			c.lost++
 			c.mu.Unlock()
-		})
+		}, hal.ConnectionDestroyed)
 		if ctx.Err() != nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func (k *kernel) Connections(_ context.Context, _, _ flow.Mark, f func(hal.Conne
 	return nil
 }
 
-func (k *kernel) WatchConnections(ctx context.Context, f func(hal.ConnectionEvent), lost func()) error {
+func (k *kernel) WatchConnections(ctx context.Context, f func(hal.ConnectionEvent), lost func(), kinds ...hal.ConnectionEventKind) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,7 +48,9 @@ func (k *kernel) WatchConnections(ctx context.Context, f func(hal.ConnectionEven
 			if !ok {
 				return errors.New("the machine stopped telling")
 			}
-			f(ev)
+			if len(kinds) == 0 || slices.Contains(kinds, ev.Kind) {
+				f(ev)
+			}
 		}
 	}
 }
