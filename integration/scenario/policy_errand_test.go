@@ -105,7 +105,7 @@ func (h *house) try(ctx context.Context, pings *pingWitness, host string, a erra
 		}
 		return outcome(got.Addr.Addr(), err, seen...)
 	case "ping":
-		got, err := agent.Ping(ctx, client.Ping{Target: target, Count: 3, Interval: 30 * time.Millisecond, Timeout: min(patience, 3*time.Second)})
+		got, err := agent.Ping(ctx, client.Ping{Target: target, Count: 3, Interval: 30 * time.Millisecond, Timeout: patience / 5})
 		switch {
 		case err != nil:
 			return outcome(got.Addr, err)
