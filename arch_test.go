@@ -27,6 +27,7 @@ var rooms = [][]string{
 	{"webui/api", "webui/app"},
 	{"webui/server"},
 	{"hal/linux", "hal/haltest"},
+	{"router/engine/enginetest"},
 	{"integration/netlab/emulator", "integration/netlab/internet/wire"},
 	{"integration/netlab/internet", "integration/netlab/client"},
 	{"integration/netlab/internet/nstest", "integration/netlab/traffic", "integration/netlab"},
@@ -46,7 +47,7 @@ var guarded = []struct {
 	{[]string{"github.com/godbus/"}, []string{"hal/"}, "the machine's services are behind hal"},
 	{[]string{"github.com/labstack/echo"}, []string{"webui/api", "webui/server"}, "the web framework stays in the web's rooms"},
 	{[]string{"database/sql", "modernc.org/sqlite"}, []string{"router/store"}, "SQL stays in the store"},
-	{[]string{module + "hal/linux", module + "hal/haltest"}, []string{"router/cli", "integration/", "hal/"}, "implementations of hal are chosen by the composition root"},
+	{[]string{module + "hal/linux", module + "hal/haltest"}, []string{"router/cli", "router/engine/enginetest", "integration/", "hal/"}, "implementations of hal are chosen by the composition root"},
 	{[]string{module + "integration"}, []string{"router/cli", "integration/"}, "only the lab's command starts the lab"},
 }
 

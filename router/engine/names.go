@@ -155,7 +155,13 @@ type judged struct {
 func (e *Engine) decide(device string, key flow.Key, at time.Time) judged {
 	p := e.policy.current()
 	d, _ := e.hosts.ByID(device)
-	id := e.names.Identify(d.Number, key, e.now())
+	t, id := e.target(d.Number, key)
+	return judged{t, id, p.Decide(policy.Query{Subject: p.Subject(device), Target: t, Time: at})}
+}
+
+// target is what a device's flow is, as the policy sees it.
+func (e *Engine) target(device flow.DeviceID, key flow.Key) (policy.Target, classify.Identity) {
+	id := e.names.Identify(device, key, e.now())
 	t := policy.Target{Addr: key.Dst.Addr().Unmap(), Proto: key.Proto, Host: id.Host}
 	if key.Proto.HasPorts() {
 		t.Port = key.Dst.Port()
@@ -163,5 +169,5 @@ func (e *Engine) decide(device string, key flow.Key, at time.Time) judged {
 	if id.Confidence > classify.PortOnly {
 		t.App, t.Category = id.App, id.Category
 	}
-	return judged{t, id, p.Decide(policy.Query{Subject: p.Subject(device), Target: t, Time: at})}
+	return t, id
 }

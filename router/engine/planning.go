@@ -291,7 +291,7 @@ func (e *Engine) trial(ctx context.Context, p *policy.Compiled) error {
 	in.Policy = p
 	state, err := plan.Compile(in)
 	if err != nil {
-		return err
+		return Problems{err.Error()} // the rest of the input stands already, so it is this policy that cannot be planned
 	}
 	return e.machine.Check(ctx, state.Ruleset.Replace(plan.Standing{}))
 }

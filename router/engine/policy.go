@@ -191,8 +191,22 @@ func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) 
 	e.policy.mu.Lock()
 	e.policy.warnings, e.policy.saved = warnings, saved
 	e.policy.mu.Unlock()
-	e.event(observe.Info, "policy", by, fmt.Sprintf("The rules were changed by %s: %d changes.", by, len(changes)))
+	e.event(observe.Info, "policy", by, policyChanged(by, len(changes)))
 	return e.Policy(), nil
+}
+
+func policyChanged(by string, changes int) string {
+	text := "The rules were changed"
+	if by != "" {
+		text += " by " + by
+	}
+	switch changes {
+	case 0:
+		return text + ": nothing that matters."
+	case 1:
+		return text + ": 1 change."
+	}
+	return fmt.Sprintf("%s: %d changes.", text, changes)
 }
 
 // Policy is the policy in force.

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -72,32 +70,6 @@ func (e *Engine) Status() Status {
 	return st
 }
 
-// stateSentence says the state as a child could read it.
-func stateSentence(st Status) string {
-	var off []string
-	for _, l := range st.Links {
-		if !l.Usable && l.Role != flow.Never {
-			off = append(off, l.Name)
-		}
-	}
-	working := len(st.Links) - len(off)
-	switch {
-	case st.Plan.Applied == 0:
-		return "The router is starting."
-	case working == 0:
-		return "No internet. All links are off."
-	case len(off) > 0:
-		verb := "is"
-		if len(off) > 1 {
-			verb = "are"
-		}
-		return fmt.Sprintf("%s %s off. Everything else works.", strings.Join(off, " and "), verb)
-	case working == 1:
-		return "All good. The link works."
-	}
-	return fmt.Sprintf("All good. All %d links work.", working)
-}
-
 // Links lists the links with their health of the last five minutes.
 func (e *Engine) Links() []LinkView { return e.links(e.observer.Snapshot(), true) }
 
@@ -122,7 +94,9 @@ func (e *Engine) links(snap *observe.Snapshot, history bool) []LinkView {
 		if w.meter != nil {
 			q := w.meter.Status()
 			v.Quota = QuotaView{Limit: q.Limit, Used: q.Used, Resets: q.End, State: quotaWord(q.Level)}
-			v.Usable = v.Usable && q.Level != link.Spent
+			if q.Level == link.Spent && v.Usable {
+				v.Usable, v.Reason = false, "the month's data is used up"
+			}
 		}
 		w.mu.Unlock()
 		if history {

@@ -163,11 +163,12 @@ type Answer struct {
 }
 
 // FamilyAnswer is the link that new flows of one family take. Links has one entry with Share 1 when the link is certain, more when
-// flows are balanced, none when the flow is refused.
+// flows are balanced, none when the flow is refused or stays inside the house (Near). Each link is there once.
 type FamilyAnswer struct {
 	Family hal.Family
 	Addr   netip.Addr // the address that the answer is for; invalid when the name has none in this family
 	Links  []LinkShare
+	Near   bool
 	Why    string
 }
 
@@ -175,7 +176,7 @@ type FamilyAnswer struct {
 type LinkShare struct {
 	Link  string
 	Share float64 // 0 to 1
-	Lent  bool
+	Lent  bool    // it stands in for another link, and has no part of its own
 }
 
 // PolicyView is the policy in force.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,11 +46,9 @@ func (e *Engine) Why(ctx context.Context, q Question) (Answer, error) {
 	p := e.policy.current()
 	decide := func(addr netip.Addr) judged {
 		if name == "" {
-			j := e.decide(device.ID, flow.Key{Proto: q.Proto, Dst: netip.AddrPortFrom(addr, q.Port)}, q.At)
-			t := j.target
+			t, id := e.target(device.Number, flow.Key{Proto: q.Proto, Dst: netip.AddrPortFrom(addr, q.Port)})
 			t.DSCP = q.DSCP
-			j.target, j.decision = t, p.Decide(policy.Query{Subject: subject, Target: t, Time: q.At})
-			return j
+			return judged{t, id, p.Decide(policy.Query{Subject: subject, Target: t, Time: q.At})}
 		}
 		t := policy.Target{Host: name, Addr: addr, Proto: q.Proto, Port: q.Port, DSCP: q.DSCP}
 		if !q.Proto.HasPorts() {
@@ -82,6 +81,9 @@ func (e *Engine) Why(ctx context.Context, q Question) (Answer, error) {
 	a.Known, a.Certain = first.identity.Reason, first.identity.Confidence
 	if name != "" {
 		a.Known, a.Certain = e.nameKnown(name)
+	}
+	if !slices.ContainsFunc(a.Families, func(f FamilyAnswer) bool { return !f.Near }) {
+		a.Decision = policy.Decision{} // nobody asks the rules
 	}
 	a.Running = e.runningLike(device, first.target, addrs, q)
 	a.Sentence = sentenceOf(a)
@@ -133,6 +135,10 @@ func (e *Engine) nameKnown(name string) (string, int) {
 // familyAnswer is the link that new flows of the decision take in one family.
 func (e *Engine) familyAnswer(f hal.Family, addr netip.Addr, device host.Device, j judged) FamilyAnswer {
 	out := FamilyAnswer{Family: f, Addr: addr}
+	if e.near(addr) {
+		out.Near, out.Why = true, fmt.Sprintf("%s is inside the house: rules and links have no part in it.", addr)
+		return out
+	}
 	if j.decision.Blocked {
 		out.Why = "The flow is refused by a rule."
 		return out
@@ -150,14 +156,53 @@ func (e *Engine) familyAnswer(f hal.Family, addr netip.Addr, device host.Device,
 		out.Links = []LinkShare{{Link: e.linkName(r.Link), Share: 1, Lent: r.Lent}}
 		return out
 	}
+	out.Links = e.shares(c.Buckets)
+	return out
+}
+
+// shares adds up what each link gets. A link that has a part of its own is not lent, though it may stand in for another, too.
+func (e *Engine) shares(buckets []steer.Bucket) []LinkShare {
 	total := 0
-	for _, b := range c.Buckets {
+	for _, b := range buckets {
 		total += b.Weight
 	}
-	for _, b := range c.Buckets {
-		out.Links = append(out.Links, LinkShare{Link: e.linkName(b.Link), Share: float64(b.Weight) / float64(total), Lent: b.Lent})
+	var out []LinkShare
+	for _, b := range buckets {
+		name, share := e.linkName(b.Link), float64(b.Weight)/float64(total)
+		if i := slices.IndexFunc(out, func(l LinkShare) bool { return l.Link == name }); i >= 0 {
+			out[i].Share += share
+			out[i].Lent = out[i].Lent && b.Lent
+			continue
+		}
+		out = append(out, LinkShare{Link: name, Share: share, Lent: b.Lent})
 	}
 	return out
+}
+
+// near tells whether packets to an address never leave over a link: those of the house, of the router itself, and those that
+// no router forwards.
+func (e *Engine) near(a netip.Addr) bool {
+	switch {
+	case !a.IsValid():
+		return false
+	case a.IsLoopback(), a.IsLinkLocalUnicast(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return true
+	}
+	inside := func(p netip.Prefix) bool { return p.Contains(a) }
+	for _, l := range e.planLAN() {
+		if slices.ContainsFunc(l.Nets, inside) {
+			return true
+		}
+	}
+	for _, w := range e.wans {
+		w.mu.Lock()
+		own := slices.ContainsFunc(w.iface.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+		w.mu.Unlock()
+		if own {
+			return true
+		}
+	}
+	return false
 }
 
 // certain computes the slot that the kernel's hash gives to this device and site.
@@ -202,43 +247,4 @@ func (e *Engine) runningLike(device host.Device, t policy.Target, addrs map[hal.
 		}
 	}
 	return out
-}
-
-// sentenceOf says the answer in one sentence.
-func sentenceOf(a Answer) string {
-	what := a.Target.Host
-	if what == "" {
-		what = a.Target.Addr.String()
-	}
-	if a.Target.App != "" {
-		what = fmt.Sprintf("%s (%s)", what, a.Target.App)
-	}
-	var decider string
-	aspect := policy.AspectSteer
-	if a.Decision.Blocked {
-		aspect = policy.AspectFilter
-	}
-	for _, r := range a.Decision.Reasons {
-		if r.Aspect == aspect && (r.Outcome == policy.Decided || r.Outcome == policy.Clamped) {
-			decider = " " + r.Text
-			break
-		}
-	}
-	if a.Decision.Blocked {
-		return fmt.Sprintf("%s may not reach %s.%s", a.Device.Name, what, decider)
-	}
-	links := map[string]bool{}
-	var names []string
-	for _, f := range a.Families {
-		for _, l := range f.Links {
-			if !links[l.Link] {
-				links[l.Link] = true
-				names = append(names, l.Link)
-			}
-		}
-	}
-	if len(names) == 0 {
-		return fmt.Sprintf("%s cannot reach %s: no link may carry it now.%s", a.Device.Name, what, decider)
-	}
-	return fmt.Sprintf("%s reaches %s over %s.%s", a.Device.Name, what, strings.Join(names, " and "), decider)
 }
