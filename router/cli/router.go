@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,7 +102,15 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			return usageError(fmt.Errorf("time_zone: %w", err))
 		}
 	}
-	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.State, "trenza.db"), Log: log, Location: zone})
+	var running atomic.Pointer[engine.Engine] // the store is older than the engine that tells of its troubles
+	db, err := store.Open(ctx, store.Options{
+		Path: filepath.Join(cfg.State, "trenza.db"), Log: log, Location: zone,
+		OnStatus: func(st store.Status) {
+			if e := running.Load(); e != nil {
+				e.StoreChanged(st)
+			}
+		},
+	})
 	if err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
@@ -118,6 +127,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	running.Store(e)
+	e.StoreChanged(db.Status())
 	web, err := server.New(server.Options{
 		Engine: e, Metrics: metrics, Log: log, Listen: cfg.Web.Listen, Socket: filepath.Join(cfg.Run, "trenza.sock"),
 	})

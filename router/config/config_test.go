@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/link"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -83,14 +84,21 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Default()
 	want.LAN = []LAN{{Device: "lan0"}}
-	auto := Address{Mode: Auto}
+	auto, probes := Address{Mode: Auto}, Probes{Targets: []string{"icmp:9.9.9.9", "icmp:1.1.1.1", "dns:8.8.8.8"}}
 	want.Links = []Link{
-		{Name: "fiber", ID: 1, Device: "wan1", IPv4: auto, IPv6: auto, Weight: 1},
-		{Name: "lte", ID: 3, Device: "wan2", IPv4: auto, IPv6: auto, Weight: 1, Role: flow.Backup, Quota: Quota{Limit: 20e9, ResetDay: 1}},
-		{Name: "wifi", ID: 2, Device: "wan3", IPv4: auto, IPv6: auto, Weight: 1},
+		{Name: "fiber", ID: 1, Device: "wan1", IPv4: auto, IPv6: auto, Weight: 1, Probes: probes},
+		{Name: "lte", ID: 3, Device: "wan2", IPv4: auto, IPv6: auto, Weight: 1, Probes: probes, Role: flow.Backup, Quota: Quota{Limit: 20e9, ResetDay: 1}},
+		{Name: "wifi", ID: 2, Device: "wan3", IPv4: auto, IPv6: auto, Weight: 1, Probes: probes},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
+	}
+	for _, l := range []Link{{}, {IPv4: Address{Mode: Off}}} {
+		for _, target := range defaultTargets(l) {
+			if _, err := link.ParseTarget(target); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 	if !got.Resolver.Redirected() {
 		t.Error("queries are not redirected by default")

@@ -46,7 +46,7 @@ func Parse(name string, data []byte) (Config, error) {
 			return Config{}, located(name, err)
 		}
 	}
-	c.number()
+	c.complete()
 	if err := c.Check(); err != nil {
 		p := &Problem{File: name, Text: err.Error()}
 		var m *misfit
@@ -93,8 +93,17 @@ func located(name string, err error) error {
 	return &Problem{File: name, Text: err.Error()}
 }
 
-// number gives links without a number their place in the list, as far as it is free.
-func (c *Config) number() {
+// defaultTargets are what a link is probed with when the file names nothing: public name servers of three operators,
+// as far apart as can be.
+func defaultTargets(l Link) []string {
+	if l.IPv4.Mode == Off {
+		return []string{"icmp:2620:fe::fe", "icmp:2606:4700:4700::1111", "dns:2001:4860:4860::8888"}
+	}
+	return []string{"icmp:9.9.9.9", "icmp:1.1.1.1", "dns:8.8.8.8"}
+}
+
+// complete fills in what links leave out. Those without a number get their place in the list, as far as it is free.
+func (c *Config) complete() {
 	taken := map[flow.LinkID]bool{}
 	for _, l := range c.Links {
 		taken[l.ID] = true
@@ -116,6 +125,9 @@ func (c *Config) number() {
 		}
 		if l.IPv6.Mode == "" {
 			l.IPv6.Mode = Auto
+		}
+		if len(l.Probes.Targets) == 0 {
+			l.Probes.Targets = defaultTargets(*l)
 		}
 		if l.Quota.Limit > 0 && l.Quota.ResetDay == 0 {
 			l.Quota.ResetDay = 1

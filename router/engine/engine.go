@@ -125,9 +125,6 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// ErrConflicting: another program on this machine uses the marks that are ours.
-var ErrConflicting = errors.New("another multi-link program is at work")
-
 // Run runs the router until the context ends. It leaves the kernel's state as it is: traffic goes on by the last plan.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.examine(ctx); err != nil {
@@ -170,7 +167,7 @@ func (e *Engine) examine(ctx context.Context) error {
 		switch {
 		case c.Present:
 		case c.Required:
-			missing = append(missing, fmt.Errorf("this machine lacks %s (%s): %s", c.Name, c.What, c.Fix))
+			missing = append(missing, unfit(c))
 		default:
 			e.log.Info("feature not present", "feature", c.Name, "instead", c.Instead)
 		}
@@ -178,22 +175,16 @@ func (e *Engine) examine(ctx context.Context) error {
 	if len(missing) > 0 {
 		return errors.Join(missing...)
 	}
-	rules, err := e.machine.Rules(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the routing rules: %w", err)
-	}
-	for _, r := range rules {
-		for _, other := range []struct {
-			mask uint32
-			name string
-		}{{0x3f00, "mwan3"}, {0x00ff0000, "pbr"}} {
-			if r.Mask == other.mask {
-				return fmt.Errorf("%w: a routing rule with mark mask %#x is %s's (%s); stop and disable %s, or do not start Trenza here",
-					ErrConflicting, r.Mask, other.name, r, other.name)
-			}
-		}
-	}
 	return nil
+}
+
+// unfit says of one required feature what it is for, what the machine said and what a person can do.
+func unfit(c hal.Capability) error {
+	text := fmt.Sprintf("this machine does not fit: %s (%s)", c.What, c.Name)
+	if c.Detail != "" {
+		text += ": " + c.Detail
+	}
+	return fmt.Errorf("%s; %s", text, c.Fix)
 }
 
 // hostsChanged asks for a plan when the kernel must tell devices apart anew.

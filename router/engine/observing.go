@@ -43,8 +43,9 @@ func (e *Engine) event(s observe.Severity, kind, subject, text string) {
 	e.events.Add(observe.Event{At: e.now(), Severity: s, Kind: kind, Subject: subject, Text: text})
 }
 
-// storeChanged tells people when the database is in trouble, and when it is well again.
-func (e *Engine) storeChanged(s store.Status) {
+// StoreChanged tells people when the database is in trouble, and when it is well again. It is for store.Options.OnStatus, and for
+// the status of a store that was opened before there was an engine.
+func (e *Engine) StoreChanged(s store.Status) {
 	e.health.Put(s.Broken != "", observe.Warning{Code: "store-broken", Severity: observe.Warn,
 		Text: fmt.Sprintf("The database was broken and a new one was begun; %d records were saved. The old file is %s.", s.Salvaged, s.Broken),
 		Fix:  "Check the storage; delete the old file when you do not need it."})
