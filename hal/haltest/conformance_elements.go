@@ -171,7 +171,7 @@ table inet trenza {
 // conformManyElements sends more than a netlink attribute (64 KiB) and an ordinary socket buffer hold, and replaces all.
 func conformManyElements(t *testing.T, m Surface) {
 	must(t, m.Load(t.Context(), sampleRuleset))
-	const n = 20_000
+	const n = 5_000 // of some 120 bytes
 	batch := func(value uint32) []hal.Element {
 		l := make([]hal.Element, n)
 		for i := range l {

@@ -12,6 +12,7 @@ import (
 
 // TestCapabilities compares the probes with what other programs find in this kernel, and with what is left behind: nothing.
 func TestCapabilities(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		run(t, "nft add table inet bystander")
 		run(t, "nft add chain inet bystander c { type nat hook postrouting priority srcnat; }")
@@ -63,6 +64,7 @@ func state(t *testing.T) string {
 }
 
 func TestCapabilitiesInUserNamespace(t *testing.T) {
+	t.Parallel()
 	haltest.InUserNamespace(t, func(t *testing.T) {
 		caps, err := newMachine(t).Capabilities(t.Context())
 		if err != nil {
@@ -78,6 +80,7 @@ func TestCapabilitiesInUserNamespace(t *testing.T) {
 
 // Without the right to make a namespace, rulesets are checked where the process is, and the rest says that it was not tried.
 func TestUntried(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		m := newMachine(t)
 		before := state(t)
@@ -107,6 +110,7 @@ func TestConflicts(t *testing.T) {
 		"ip rule add priority 100 from 10.0.0.0/8 lookup 100":                  "",
 	} {
 		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
 			haltest.InNamespace(t, func(t *testing.T) {
 				run(t, rule)
 				caps, err := newMachine(t).Capabilities(t.Context())

@@ -118,6 +118,7 @@ func list(t *testing.T, m *Machine, mark, mask flow.Mark) (out []hal.Connection)
 }
 
 func TestConnections(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		home(t, "wan1", "192.0.2", "2001:db8")
 		writeSysctl(t, "net/netfilter/nf_conntrack_acct", "1")
@@ -242,6 +243,7 @@ func TestConnections(t *testing.T) {
 }
 
 func TestWatchConnections(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		home(t, "wan1", "192.0.2", "2001:db8")
 		writeSysctl(t, "net/netfilter/nf_conntrack_acct", "1")

@@ -85,20 +85,22 @@ func (l *landlord) change(answer func(request, reply *dhcpv4.DHCPv4) bool) {
 
 func renewal(request *dhcpv4.DHCPv4) bool { return !request.ClientIPAddr.IsUnspecified() }
 
+// hurry has the client renew its lease after one second (T1) and rebind it after two (T2).
+func hurry(m *dhcpv4.DHCPv4) {
+	m.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionRenewTimeValue, binary.BigEndian.AppendUint32(nil, 1)))
+	m.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionRebindingTimeValue, binary.BigEndian.AppendUint32(nil, 2)))
+}
+
 func TestDHCPRebindAndLoss(t *testing.T) {
 	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
 		n.run(t, "ip address add 192.0.2.1/24 dev isp")
 		var ignored, rebound int
-		short := func(m *dhcpv4.DHCPv4) { // T1 after one second, T2 after two
-			m.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionRenewTimeValue, binary.BigEndian.AppendUint32(nil, 1)))
-			m.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionRebindingTimeValue, binary.BigEndian.AppendUint32(nil, 2)))
-		}
 		var grantedAt time.Time
 		l := startLandlord(t, n, func(request, reply *dhcpv4.DHCPv4) bool {
 			if !renewal(request) {
-				short(reply)
+				hurry(reply)
 				grantedAt = time.Now()
 				return true
 			}
@@ -135,16 +137,26 @@ func TestDHCPRebindAndLoss(t *testing.T) {
 		}
 		l.change(func(_, _ *dhcpv4.DHCPv4) bool { return true })
 		c.next(t, "a lease when the server is back", granted)
+	})
+}
 
-		// A refusal of a renewal ends the lease at once.
+// A refusal of a renewal ends the lease at once.
+func TestDHCPRefusedRenewal(t *testing.T) {
+	t.Parallel()
+	haltest.InNamespace(t, func(t *testing.T) {
+		n := newNeighbour(t, "wan1", "isp")
+		n.run(t, "ip address add 192.0.2.1/24 dev isp")
 		refused := false
-		l.change(func(request, reply *dhcpv4.DHCPv4) bool {
+		startLandlord(t, n, func(request, reply *dhcpv4.DHCPv4) bool {
+			hurry(reply)
 			if renewal(request) && !refused {
 				refused = true
 				reply.UpdateOption(dhcpv4.OptMessageType(dhcpv4.MessageTypeNak))
 			}
 			return true
 		})
+		c := startTenant(t)
+		c.next(t, "the lease", granted)
 		c.next(t, "the loss of the refused lease", lost)
 		c.next(t, "a new lease after the refusal", granted)
 	})

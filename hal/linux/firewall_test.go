@@ -92,6 +92,7 @@ func TestMissingNft(t *testing.T) {
 
 // Two texts that mean the same must hash the same although nft names their anonymous sets and chains otherwise.
 func TestFingerprintOfAnonymousObjects(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		m := newMachine(t)
 		body := `
@@ -153,6 +154,35 @@ func TestFingerprintOfAnonymousObjects(t *testing.T) {
 		run(t, "nft add chain ip other c")
 		if after, err := m.Fingerprint(t.Context()); err != nil || after != before {
 			t.Error("another program's table changed the fingerprint", err)
+		}
+	})
+}
+
+// A table of 5,000 rules and as many elements in one is read in one pass: what is allocated does not grow with either.
+func TestFingerprintOfLargeTable(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		const n = 5000
+		m := newMachine(t)
+		var rules, elements strings.Builder
+		for i := range n {
+			fmt.Fprintf(&elements, "10.0.%d.%d : accept, ", i>>8, i&255)
+			fmt.Fprintf(&rules, "ip saddr 10.1.%d.%d tcp dport %d counter meta mark set %#x comment \"rule %d\"\n", i>>8, i&255, i+1, i, i)
+		}
+		load(t, m, "table inet trenza {\nchain c {\nip daddr vmap { "+elements.String()+"}\n"+rules.String()+"}\n}\n")
+		print := func() string {
+			s, err := m.Fingerprint(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first := print()
+		if n := testing.AllocsPerRun(3, func() { print() }); n > 1000 {
+			t.Errorf("%.0f allocations", n)
+		}
+		run(t, "nft add rule inet trenza c drop")
+		if print() == first {
+			t.Error("one more rule did not change the fingerprint")
 		}
 	})
 }

@@ -44,6 +44,7 @@ func newMachine(t *testing.T) *Machine {
 
 func TestConformance(t *testing.T) {
 	haltest.Conformance(t, func(t *testing.T, f func(*testing.T, haltest.Surface)) {
+		t.Parallel()
 		haltest.InNamespace(t, func(t *testing.T) {
 			makeDevices(t)
 			f(t, newMachine(t))

@@ -90,6 +90,7 @@ func watchPackets(t *testing.T, m *Machine, f func(hal.PacketCopy)) {
 }
 
 func TestWatchPackets(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := home(t, "wan1", "192.0.2", "2001:db8")
 		n.run(t, "ip link set isp address 02:00:00:00:00:09")
@@ -156,6 +157,7 @@ func TestWatchPackets(t *testing.T) {
 
 // A receiver that stands still while many more packets come than fit loses copies, and nothing else.
 func TestWatchPacketsOverload(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		nft(t, logRules)
 		m := newMachine(t)

@@ -89,6 +89,7 @@ func ofDevice(name string, fits func(hal.Event) bool) func(hal.Event) bool {
 }
 
 func TestInterfaces(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
 		run(t, "ip link set wan1 address 02:00:00:00:00:01 mtu 1492")
@@ -168,6 +169,7 @@ func TestInterfaces(t *testing.T) {
 
 // The kernel holds a second loss of carrier back for up to a second; Watch must not.
 func TestWatchCarrierAtOnce(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
 		w := startWatch(t, newMachine(t))
@@ -190,6 +192,7 @@ func TestWatchCarrierAtOnce(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		newNeighbour(t, "wan1", "isp")
 		m := newMachine(t)
@@ -244,6 +247,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWatchFirewall(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		nft(t, "table inet trenza { map macs { type ether_addr : mark; }; }")
 		m := newMachine(t)
@@ -271,6 +275,7 @@ func TestWatchFirewall(t *testing.T) {
 
 // An overrun is told once what was still queued has been handled, and the socket goes on.
 func TestListenOverrun(t *testing.T) {
+	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		run(t, "ip link add br0 type bridge")
 		s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{buffer: 4096, groups: []uint32{unix.RTNLGRP_NEIGH}})
