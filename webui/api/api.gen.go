@@ -345,7 +345,7 @@ type FamilyAnswer struct {
 	Addr   *string            `json:"addr,omitempty"`
 	Family FamilyAnswerFamily `json:"family"`
 
-	// Links One when the link is certain, several when flows are balanced, none when the flow is refused.
+	// Links One when the link is certain, several when flows are balanced, none when the flow is refused or stays inside the house.
 	Links []LinkShare `json:"links"`
 	Why   string      `json:"why"`
 }
@@ -401,10 +401,10 @@ type Link struct {
 	Gateway6     *string      `json:"gateway6,omitempty"`
 	History      []LinkSample `json:"history"`
 	Id           int          `json:"id"`
-	JitterMs     float32      `json:"jitterMs"`
+	JitterMs     float64      `json:"jitterMs"`
 
 	// Loss 0 to 1.
-	Loss     float32  `json:"loss"`
+	Loss     float64  `json:"loss"`
 	Metered  bool     `json:"metered"`
 	Name     string   `json:"name"`
 	Quota    *Quota   `json:"quota,omitempty"`
@@ -414,7 +414,7 @@ type Link struct {
 	Role     LinkRole `json:"role"`
 
 	// RttMs 0 is unknown.
-	RttMs  float32   `json:"rttMs"`
+	RttMs  float64   `json:"rttMs"`
 	Since  time.Time `json:"since"`
 	State  LinkState `json:"state"`
 	Usable bool      `json:"usable"`
@@ -429,16 +429,16 @@ type LinkState string
 // LinkSample defines model for LinkSample.
 type LinkSample struct {
 	At       time.Time `json:"at"`
-	JitterMs float32   `json:"jitterMs"`
-	Loss     float32   `json:"loss"`
-	RttMs    float32   `json:"rttMs"`
+	JitterMs float64   `json:"jitterMs"`
+	Loss     float64   `json:"loss"`
+	RttMs    float64   `json:"rttMs"`
 }
 
 // LinkShare defines model for LinkShare.
 type LinkShare struct {
 	Lent  bool    `json:"lent"`
 	Link  string  `json:"link"`
-	Share float32 `json:"share"`
+	Share float64 `json:"share"`
 }
 
 // Live defines model for Live.
@@ -461,7 +461,7 @@ type Plan struct {
 	Healed   int64     `json:"healed"`
 	Made     time.Time `json:"made"`
 	Rules    int       `json:"rules"`
-	TookMs   float32   `json:"tookMs"`
+	TookMs   float64   `json:"tookMs"`
 }
 
 // Policy defines model for Policy.
@@ -471,7 +471,9 @@ type Policy struct {
 	Findings []string  `json:"findings"`
 
 	// Text YAML.
-	Text     string   `json:"text"`
+	Text string `json:"text"`
+
+	// Version 0 while no policy was ever stored.
 	Version  int64    `json:"version"`
 	Warnings []string `json:"warnings"`
 }
@@ -3747,60 +3749,63 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"1Fttj9s2Ev4rhO6AtoB21+luAtzmU66b3hXY4tKkRXDoBgdaGlmMJVIhKTtqsP/9wCGpF4uS5d0kvftm",
-	"WyI588xw5pkh/SlKRFkJDlyr6PpTJEFVgivALy+lFNJ8SATXwLX5SKuqYAnVTPCL90pw85tKciip+fRX",
-	"CVl0Hf3lopv1wj5VF3a2+/v7OEpBJZJVZpLoOnqbU032VJE1ML4hqeAQk33eEKZJRlkBKaE8JXvzmhYk",
-	"FeeRmcTNa5Z9wdUeUNJKigqkZlYBiiJnQpbmU5RSDWealRDFkW4qiK4jpSXjm+g+jtaFSLaQmgHu2VqI",
-	"Aig3DxOQmjJUdij7ykj0ZLU676ZkXMMGJA7LBUtgPAo11jkQWRegiKINoWtRa1IwvlUxYZzshUzVeUjQ",
-	"pKBKjef8NQfyoaYF082ZyM4UyB1LgODbwXlS2Dnh5qx2Y9+6j6OMlqxwwDINpTo29EczoHG2uW8loFLS",
-	"xnzfcrEPQPpPsUdsep6G3oGvBzWRQJXgywV7je+HRJI152bSxSoWYh+aR4HZMBbdkbhaHJv2Vyo3oNHL",
-	"JXyomTR++bu3GM7g4et8s3Ph1vE6aHrm67TsyRmbvfKuVUSs30OijbA/5JRvYLy1gGvZjI1XgVSCx8SK",
-	"GpONFHUVo58TIYnZfP/5Q3AI2jFjUKQn+Jd53ckXsAFLg+hzWobNYuKL1awuDdo0TRFLCaXYOVTNWmkP",
-	"Jz/6wFA4VewwQkncuq2OIahv2g15EMXSVA5RGbvUge4Zk0q/AeDL419WiH1/8l4Yy4XSk7BNwGyGy4xO",
-	"bIGCnipeSZMTMZiU2DyYiPO8Ltc2kYxREHs+eNSLP1TDjYtlrTaM62dXwaxgXv+tWvjyDngqQsseuJyT",
-	"fOhsCFrsHKjvFT0LeDx6arQieq8IeWtLDobOWoJSdBMGvpJiXTjzDcPGyx3IRucm/WuTG5kieyn4JiZA",
-	"k5zsmc4J04pUBU0wdix1gwOUvHRBhXaO4jycQ2wZD+8GBTuQTDdhieGjPm5gjCjtPG4tNzikziD7BmNK",
-	"UBhME00vDl7Fz96FHBOpytiS/+JA9jlwTOHmHWNLl6JigvLTwr6BvkWoBLKmBeUJpDHhoj/evGHGS8hq",
-	"BenA8HOZ4Zbx7ZucymBe2OfNcbQdDF5NOyoIcy8JjVHO9ETIWEMmZIAZ/vvFz7fPCZSVbiwMzFJjLpAw",
-	"ypnEOZ7shTJM0gBZiYIlzTeKmPkDUxxqj/O1UsZOkaD+hgGNFa+qsNqNBnVCqMT3F8fKhGrYCBneZS1t",
-	"DowTPGOp2/3jxx1RHnNopYO/m4w5ky0X6ML4WtR8Ik0VQ1n7TxjfTsVeyzu/avay9DMcEpnjx8tCq5LJ",
-	"8V2Luc9qakdYC8Udc0Z8YvTPnr84g3kn6XtEq4NDvbOMV6Hv1Z3HhtJpaP/cOoONwzModRVEzj18FnZz",
-	"WtGE6eYmWFutTDSteVtKLdpUdsLFNp/ZLjMcc0M17GkT1tg9DGucM6Xdpl+eHGhZFcerhp5875nWIH/u",
-	"S+8ol9l1IlSR295AL9p2A0rQICdJ6BRx/VALfbTN8gu+9OftaykK6JdRlWQlxT2mIBE8tZ/XNNnWZpdw",
-	"wwgCFVUcSa1/VsddeITtqYFFUz0QGMVKYSOprf8SWmm2M2NTg2ZI1FrRdQEha4YClCPnbUxCxLwg7WS9",
-	"wOPjjEWk54vO88LUfRAJBvu48z+/JbtdNBWj3I55FD1etIdGD1o/OHgS4sdTCE1qhSRxpNQD8qvyM81L",
-	"6fKPfdullLBwOwjSKp8emNkOtHg1eD7b9KIaVC/idWudYkLrtF9AiJnUMFFpvGU6F7UmznNPKg6OForo",
-	"TZ77e6Vja4C5qvhVQXnQbgWDpdQvySnjE1hAAaXv1Qee+pp8nCSBFosFKGl6QgDFHnZYHi3EdsnexQXb",
-	"1/2ULRI9teMWy1Ynr3bQHFj3jA2ynqgRXINvedOM8ZTxzYmdKV/wj0u/YHW3A6mYWJrH91TyU0U6MIdf",
-	"sAPE8FrfbOgt0QNgGv0fckgCFNdOvbzbO93ofZgRZppRXfXd1c4koZys3anEQSvi6FqfwSatuGH44xbP",
-	"kCF+8cTxIM2xkunFjE+BDTsPpFVi60Q36a8a5r0+k1oYpUZ51ajixrfSejFCmNhUNMIkXc6Y6+ohkqaW",
-	"jtXhcvB1S6wPMoiqzBs9PJUG7Pd+ENYRCo1fC7EJArtuwkeGeDKDPddKws6etoodSKJzpsjkSY2QycC6",
-	"hlPWWEL74jiFjNZF2MqTFY6odSLKwcwpJMwScbSxpeQFLSv8ZEQ1KiCvFmeQZQam0Joz7fu6gGlwvlGE",
-	"pb4llwlpz6GZIuuaFZqw8JHkRE83jjSzUnj1cJYzPL7LRa3MXrJnaMdPmZxPuDk78Gaawm801XXA62mi",
-	"HeEcgmCPpBRRANz3EguqNMnYDkjJeK1Bnc+0ASaIwRK29wgyZ3xhvzxWVY60zS2ExO7gZHfsMBhuDFCC",
-	"A6kKyjjxA84noqTUpxCOHhcYH2CGssycTm/tgBP4gJfXAjw4Pw6Q5cTVzb7G7CUuhDzkoe7oe/mBxVSr",
-	"ebYZnKqkmj7rDDdQhZzoD0+1Vg+360TPETXr2pa4jpMwBNBv/nhtWcf99OIuDNjytNju7QXvTrerabIF",
-	"fcpRgRuxuIX1sOxNB91ka1JX09u+kc3unTBDVeZKR78bx0xZpBPtVPbx6GmjzzOMZ6LbgoGi6cGd+WXH",
-	"l6jE4ADTFRNGCb/mGJZ7PArJxOwdKrzNQqSoNUi8JqTwwlgqQJ2TNyB3htM4Mk83JqO7Frp5Lcakbp4l",
-	"oizNuIJxiP2AmrOPRAljQp8AZc1JyiQk2HYgSCTtMSYeUYMkttMZE1qKmmtF8FAgJmkt8TqTIiUrCmbf",
-	"UjHeilHk9Y8/kMvLy7+d33HM6dqwkuhXCfwPGvUif/QE6UwFnFYsuo4uz1fnl+hnOkd/ueilXhdLjTvh",
-	"0j+l0XV0y5S+acP04Mrf96vVSRf+FuWZ7g7ZQZoZXQU0OdRJf24jkiWREwu0oreXC+NI1SX2m92lAjcd",
-	"ERnaDjlWLorU3iG8gJ3vpkwi9XLnOg8VlRQbpyq6/v1TxIzAH2rAWG4ZbVuGdAC1GjxZreKopB9ZaTbk",
-	"kxV+Zdx9DQSed1/DNPbSw0LLWLAebxjcujmtKuCQxmgXDntAWimVdqZp88ikZX50vOLAMAeH4M4DkMdj",
-	"2R6wWxvRO/hG4Ww8sQn83yhi5pia2Pd7T5iW928+zkpt08/s3Cc66fcDJ336P+Kk4VuWYR9Fr3m8i752",
-	"SQWnsy66rhU79NG2WJn00VtHi788ShN97SBKKPfnirB4y6e9opUDLXTu422gWHTA2XIziNsbLYGWt7Z4",
-	"OAKcYRE2ip8pHDZE7nBLBNGwAx8PxwuiDNmQZ6YsstGS3EVG1buIfGuFIkat78xD2XQ8gafkLsIBvTcx",
-	"Nn9nG5FKlGDvx9m46XGs2gZ3EMl/gHYt8Ed64GxpbFeYANdK+Hhwu7kMD8MGFE5a1QG9X9Wd3rPZ4W0u",
-	"iOucEqaft1ywf6gUCKHYDe/QKenHW+AbnUfXz67i4zHe6OL4nO297akikDIN6XNCSSJ4VrBEE5YRyoXO",
-	"QWJDgalWdbJuCBf7Kfl6FXsr5PFS552l7KD030XazPhHQ8vi6D7r2L+WNdz/yQ7Y3ivlYj90oMflCcAr",
-	"qb2DgnPyE66T5JBsISX7XBSAO9wdHdhfYiIk3uqjmtCiGGzni6Q9MnHdiKF344lKb1//35rMHg3N/SUo",
-	"EzVPH28mXIhQ7wt7d3Rs5G9MUGU+oau2QToVT10L9Qti41aYTFZUw+cJp65iNh5INngD16FQ+x7TFAi2",
-	"CbWoJFIV5WGyGeWilvg3CduisAzBNsLN7yltgk3w8DqZFGU43s10L6YmsxcIT5vqq1BhC/xClqfq8nNV",
-	"a2Yv1spUa+um/XNP/x9arnGydR7kLllP+c/bvDmpbouxyIrJS5MLOWgTPH965ds4z8ldZH35LmozuHNu",
-	"phUU2dG6bxj5TqwDc6E0CmjEotyLNbUoOtcjFryx1iRXV5eYRVaoM/aPE1GoNrpVQupJIVybecBhbJn3",
-	"7OnTy6e9sm8VaooeyqSTinzr3Oy7mNRpFROWlFVMVKIrxIXYyx+TAvlru6eWs9gpD2tyeaoaZteUojTE",
-	"XQtijx4Nus+J022OdFH99YPGXKzw/7wMBweKT7u6zf1T8HPEC5bktiik3R7Gv3JougUVu3/zmpoAR2LN",
-	"ZENALYvoOrqgFbvYPYnu393/NwAA//8=",
+	"1Fttb9w2Ev4rhK5A24Nsr2MnwDmf0iS9K5DcpUmL4FCnB640WrGmSIWkdq0G/u8HDqm3FaXV2ml69213",
+	"JZIzz7zPcD9FiSxKKUAYHV19ihToUgoN+OWlUlLZD4kUBoSxH2lZcpZQw6Q4+01LYX/TSQ4FtZ++UpBF",
+	"V9Ffzrpdz9xTfeZ2u7u7i6MUdKJYaTeJrqL3OTVkRzVZAxMbkkoBMdnlNWGGZJRxSAkVKdnZ14wkqTyN",
+	"7CZ+X3vsM6F3gJSWSpagDHMMUCQ5k6qwn6KUGjgxrIAojkxdQnQVaaOY2ER3cbTmMrmB1C7wz9ZScqDC",
+	"PkxAGcqQ2SHtK0vR+Wp12m3JhIENKFyWS5bAeBVybHIgquKgiaY1oWtZGcKZuNExYYLspEr1aYjQhFOt",
+	"x3v+lAP5WFHOTH0isxMNassSIPh2cJ8Utp64Oam9cG/dxVFGC8Y9sMxAoQ8t/d4uqL1s7loKqFK0tt9v",
+	"hNwFIP2H3CE2PU1D7cDXg5wooFqK5YS9xfdDJKlKCLvpYha53IX20WANxqE7ItfIQ9v+RNUGDGq5go8V",
+	"U1Yvf2kkhjs08HW62alwq3gdND3xdVz26IytrXxoGZHr3yAxltjnORUbGJsWCKPqsfBKUFqKmDhSY7JR",
+	"sipj1HMiFbHG95/fpYCgHDMGPD1Cv+zrnr6ADFgaRF/QIiwW618cZ1Vh0aZpilgqKOTWo2rPSns4Nav3",
+	"BIVbxR4jpMSf2/IYgvpFa5B7XixN1RCVsUrt8Z4xpc07ALHc/2Vc7vqb99xYLrWZhG0CZrtcZXTCBDg9",
+	"lryCJkdiMEmxfTDh50VVrF0gGaMgd2LwqOd/qIEX3pe13DBhnlwGo4J9/edy4ctbEKkMHbuncp7yobIh",
+	"aLFXoL5W9CTQ4NFjoyWx0YqQtrbJwVBZC9CabsLAl0quuRff0G283IKqTW7Dv7GxkWmyU1JsYgI0ycmO",
+	"mZwwo0nJaYK+Y6ka7KHUUBdkaOtTnPvnEDdMhK1BwxYUM3WYYrg1hwWMHqXdx5/lF4fYGUTfoE8JEoNh",
+	"ou75wcv4yYeQYmKqMpbkvwSQXQ4CQ7h9x8rSh6iYIP2UuzdQtwhVQNaUU5FAGhMh++vtG3a9gqzSkNoI",
+	"og2tNWFCsxTwnVxWeqgSczHjFRM373KqghFjl9eH5eABagBwq4IC6IWnMf6ZmXAma8ikCuSM/372+tVT",
+	"AkVpagcQc0mzkJhKqpmQOt7smYUQ4SslZ0n9tSZ2/8AW+9zjfi2VsWckyL/NjcaMl2WY7dqAPsKJ4vuL",
+	"vWhCDWykCttfm1AH1kmRsdT7hfHjLoUeZ9faBH+3sXQmji7ghYm1rMREAONDWvtPmLiZ8souI/2icc0l",
+	"pmFnyXzmvMzpapUctlqMio5Tt8JJKO5yasQnRv3s6YsXWKMkfY1oefCod5JpWOhrdaexoUAbsp9XXmBj",
+	"xw1aXwaR8w+fhNWcljRhpn4RrLpW1s9Woi2yFhmV23CxzGfMZSb73FADO1qHOfYPwxznTBtv9MuDAy1K",
+	"frie6NH3GzMG1Gs91FhZrXlPXX16Zu1Qhqp310cYAD+9RQEG1GQKO5X2fqykOdik+RFf+vNsX0kO/SKs",
+	"VKygaIcaEilS93lNk5vKWpKw+USgHosjZcxrfYSaT6N9rDsy1AxYQEJT2Cjq6smEloZt7drU4hsivtJ0",
+	"zSEk35Bb88l+68kQw4aQdrOeu2q8k8Oop8FeO8OlwMB/DKy/08jGkDvbm/Js3s4elG7f0/IWvNpqz8F3",
+	"Q1n6FK6TWGBCOoLiHrFcNzsdS7ePfm69D2hhcrcQTOqa4MSsoVH+ZvB8thlHDeiev+3OOkYVnPL/AUTM",
+	"BKaJCug9M7msDPEWcFRpcrCARf1qKo+G6dgJYK5af8OpCMqNM1iaeCY5ZWICC+BQNDOEwNOmVzAO0UD5",
+	"YgIKmh7hiLG3HqbHSHlzP/tGEtoNmkNabHpAxC26LZcNEEEBYR02FtF6ombxrcjl7T0mUiY2R/bQmtbE",
+	"uBQNVptbUJrJYHa5yxkHIqQvOLF0tcGbWCOBdGHKuaNKHMvFngQbGjsMbWredFJ6R/QwmxbY8xySQJbu",
+	"tl7eyp7uYt9PbjOdtq6B0JX/JKGCrP3IxQlj+VmfQSYtuWH44xbPkCB+bPLavejJCmYWJ6QajH5Ajidv",
+	"POk2hpbD4NlP6xa6ulFwtqz49S21DRkhTFw8G2GSLk/oq/I+lKYuN6zCFe3bNu/fC0O6tG/08NQGsJn9",
+	"UTpF4Aa/crkJAruuw/NQHDthQ7lUsHWjZGmdjsmZJpNjKKmSgXRtglthF6Cp71PIaMXDUp4swGRlElkM",
+	"dk4hYa4qQBm7+oDTosRPllTLAib58gSyzMIUOnNmNlFxmAbna01Y2nQVM6nckJ1psq4YN4SF560TDes4",
+	"MsxR0bCHu5zgbBLbtFHsB4SHR2heJ/yeHXgzHe93hpoqoPU0MT5rHYLg5m2aaADRtEM51YZkbAukYKIy",
+	"oE9nOhkT2cWSlPEBGaHVhd1yX1X6zG/uIMwO98bWY4VBd2OBkgJIySkTpFlwOuEllTkmR+mlD+PpbCjK",
+	"zPH03i04Ih9o6HUAD4bjgYw78UV8U/D2AhdCHtJQP9dfPo2Z6pbP9rNTnZTTg9xwD1iqiRb3VHd431wn",
+	"2qbIWdd5xXM8hSGAfm5mh8uGBsdXiGHAlofF1rYXvDvdcafJDZhjph1+xeIO2/2iNx00xJ1IfWPANbFc",
+	"dO+IGbIyV3821jjOlGU60RFmtwdHqU2cYSKTnQkG6qx7DxeWzWaRicF01hcTlonmzDEsdzjNyeTsBTG8",
+	"qkOUrAwovAOl8TZcKkGfknegtjan8ck83diI7qcA9rUYg7p9lsiisOs4ExA3CyrBbomWVoRNAFSVIClT",
+	"kGDvgmAi6Wa0OH+3BRs2YmNCC1kJownONWKSVgrvamlSMM6Ze0vHeOVHk7ffPycXFxd/c6N8kwNTRGaZ",
+	"BnNK/imJ10gCtwlAqsmjXx9fnJzHREuXvllga5JwBsIQBTTVhBkCtzQxvD4lz0hJFcUmZHt/QEhDONMG",
+	"0phI1fxCNd4jcEGCaFrruD9gRuouV6unhDalkcxIIRWmkYJcktfsO//W+cXptcAExdgUK/pJgfidRr0w",
+	"Fp1jblaCoCWLrqKL09XpBRqNyVH5z3p5hA8M1jYQxx/S6Cp6xbR50cacweXMR6vVUVczFwXN7rbfXswc",
+	"Xdq0CYGn/tS5V5cRTxzQkt5eA40jXRXY2/fXP/x2FvB2rp9LnrrbnmewbfpLk0i93PrOS6sNOrr65VPE",
+	"LMEfK8DA5NLztqbqAGo5OF+t4qigt6yw3uV8hV+Z8F8DXvTDlxCNu56yUDIOrIcLBv1QTssShLUjKxcB",
+	"O8AcWWnjRdMGxUnJfO+TpD3B7F1K8BqARQn2IAJya8NTB19Bb1+B2Jg8unr0+CJQWIwPslHta03snlMH",
+	"NR3xBxwj+ndYZ7lysfaos45U6kcDpX78P6LU4fuzYZ1GLXu4Sr/1ERW3cyq9rjTb1+m2UpvU6Ve+Jvjj",
+	"UZqYDARRQro/l0fG+1vt5bscKDd5458DlbIHztXaQdzeGQW0eOUqpwPA2RTKef0TjcuGyO2bRBANt/Dh",
+	"cDwj2mZa6sTWhM67kuvIsnodkW98NmHZ+tanKm2SJFJyHeGC3pvoy791XVgtC3A3H52fbXAs24FAEMm/",
+	"g/Ejgwdq4GxfwJ0wAa6j8OHgdnvZJBS7b7hpWQX4flN1fM9Gk/e5JL5tTJh52ibC/bFcwIXiKCDoiJ9c",
+	"YuZmQNllv15fv/n0PLn761fRglBgWfRpoUtQcfyRMgOpTTUTKTLOEkNYRqiQJgeFTRamW0TIuiZC7qbI",
+	"7nUxWtpH5V/r71dT/v5jBdp8J9N6RoVqWvCDpthVR0ZVcPcn62ivKNgNdexhoQTwPnJvkHJKfsBzkhyS",
+	"G1tP5JIDOgE/WnG/YEWC5YghlPOBxZ8l7UjJd2uGBoATp57p/9+KzI3O5v4PlslKpA8XEx7UFXQ7P5+3",
+	"9NfW77Im5uu2gTzlcn2L+Q/Exp8wGc+ogc/jcX1HwWog2eD1a49C1fTgpkBwTbpFVZYuqQjno1EuK4X/",
+	"kXEtHJdEuEGB/T2ldXBIED4nU7II+76Z7s7UZu6O6HFbfZFs2QG/MBHUVfG5CkBri5W2BeC6bv/Z1f97",
+	"nm8s3XgN8vfop/TnfV4fVQrGWKfF5KWNiwKMdZ4/vGnaXE/JdeR0+Tpqg7xXbmY08OxgKTn0fHN1WMFE",
+	"8/18UaGZS22QfEs0FQ3RUySh6i0k5/Jocl44TSCXlxcYgVaIF/bmE8l16xlLqcwkib6FPyDKZRVPHj++",
+	"eHwgyxjRZJKSfONV9NuYVGkZE5YUZUx0YkpEjbi7OJMENbe6QzBdPFps9jiUCDN2cSxX1gALWdgywUji",
+	"prwW7KfEszqXy1Hz5f3PnNtp/sEb9jMUn3ZVov/H6edwPSzJXQlKO3eAfwky9AZ07P8VbisQXIkVmvMm",
+	"leLRVXRGS3a2PY/uPtz9NwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -35,7 +35,13 @@ func some[T comparable](v T) *T {
 	return &v
 }
 
-func ms(d time.Duration) float32 { return float32(d.Seconds() * 1000) }
+func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+// maxExact is the largest number up to which every JSON reader keeps integers exact (RFC 8259 section 6).
+const maxExact = 1<<53 - 1
+
+// whole is an amount as the interface tells it: beyond what a reader could hold exactly, the largest that it can.
+func whole(n uint64) int64 { return int64(min(n, maxExact)) }
 
 func addrText(a netip.Addr) *string {
 	if !a.IsValid() {
@@ -60,7 +66,7 @@ func status(s engine.Status) Status {
 		}),
 		Plan: Plan{
 			Made: s.Plan.Made, TookMs: ms(s.Plan.Took), Rules: s.Plan.Rules, Chains: s.Plan.Chains, Elements: s.Plan.Elements,
-			Applied: int64(s.Plan.Applied), Healed: int64(s.Plan.Healed), Error: s.Plan.Error,
+			Applied: whole(s.Plan.Applied), Healed: whole(s.Plan.Healed), Error: s.Plan.Error,
 		},
 	}
 }
@@ -70,14 +76,14 @@ func link(l engine.LinkView) Link {
 		Id: int(l.ID), Name: l.Name, Device: l.Device, Role: LinkRole(l.Role.String()), State: LinkState(l.State), Usable: l.Usable,
 		Reason: l.Reason, Since: l.Since, Address4: prefixText(l.Address4), Address6: prefixText(l.Address6),
 		Gateway4: addrText(l.Gateway4), Gateway6: addrText(l.Gateway6),
-		RttMs: ms(l.RTT), JitterMs: ms(l.Jitter), Loss: float32(l.Loss), RateDown: int64(l.RateDown), RateUp: int64(l.RateUp),
-		CapacityDown: int64(l.Capacity.Down), CapacityUp: int64(l.Capacity.Up), Metered: l.Metered, Flows: l.Flows,
+		RttMs: ms(l.RTT), JitterMs: ms(l.Jitter), Loss: l.Loss, RateDown: whole(l.RateDown), RateUp: whole(l.RateUp),
+		CapacityDown: whole(l.Capacity.Down), CapacityUp: whole(l.Capacity.Up), Metered: l.Metered, Flows: l.Flows,
 		History: each(l.History, func(s engine.LinkSample) LinkSample {
-			return LinkSample{At: s.At, RttMs: ms(s.RTT), JitterMs: ms(s.Jitter), Loss: float32(s.Loss)}
+			return LinkSample{At: s.At, RttMs: ms(s.RTT), JitterMs: ms(s.Jitter), Loss: s.Loss}
 		}),
 	}
 	if q := l.Quota; q.Limit > 0 {
-		out.Quota = &Quota{Limit: int64(q.Limit), Used: int64(q.Used), Resets: q.Resets, State: QuotaState(q.State)}
+		out.Quota = &Quota{Limit: whole(q.Limit), Used: whole(q.Used), Resets: q.Resets, State: QuotaState(q.State)}
 	}
 	return out
 }
@@ -87,7 +93,7 @@ func device(d engine.DeviceView) Device {
 		Number: int(d.Number), Id: d.ID, Name: d.Name, Hostname: some(d.Hostname), Vendor: some(d.Vendor), Owner: some(d.Owner),
 		Macs: each(d.MACs, text), Addrs: each(d.Addrs, text), Interface: some(d.Interface),
 		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, Named: d.Named,
-		RateDown: int64(d.RateDown), RateUp: int64(d.RateUp), Flows: d.Flows,
+		RateDown: whole(d.RateDown), RateUp: whole(d.RateUp), Flows: d.Flows,
 	}
 }
 
@@ -97,8 +103,8 @@ func flowOf(f engine.FlowView) Flow {
 	return Flow{
 		Id: int64(f.ID), Proto: f.Key.Proto.String(), Src: f.Key.Src.String(), Dst: f.Key.Dst.String(), Device: f.Device, Link: f.Link,
 		App: f.App, Category: f.Category, Host: f.Host, Class: int(f.Class), Confident: f.Confident, Reason: f.Reason,
-		Lent: f.Lent, Inbound: f.Inbound, Since: f.Since, BytesDown: int64(f.BytesDown), BytesUp: int64(f.BytesUp),
-		RateDown: int64(f.RateDown), RateUp: int64(f.RateUp),
+		Lent: f.Lent, Inbound: f.Inbound, Since: f.Since, BytesDown: whole(f.BytesDown), BytesUp: whole(f.BytesUp),
+		RateDown: whole(f.RateDown), RateUp: whole(f.RateUp),
 	}
 }
 
@@ -130,7 +136,7 @@ func family(f engine.FamilyAnswer) FamilyAnswer {
 	return FamilyAnswer{
 		Family: FamilyAnswerFamily(f.Family), Addr: addrText(f.Addr), Why: f.Why,
 		Links: each(f.Links, func(l engine.LinkShare) LinkShare {
-			return LinkShare{Link: l.Link, Share: float32(l.Share), Lent: l.Lent}
+			return LinkShare{Link: l.Link, Share: l.Share, Lent: l.Lent}
 		}),
 	}
 }
@@ -151,8 +157,8 @@ func reason(r policy.Reason) Reason {
 func usage(u store.Usage) Usage {
 	t := u.Traffic
 	return Usage{
-		At: u.At, Device: u.Device, App: u.App, Link: u.Link, Up: int64(t.Up), Down: int64(t.Down),
-		PacketsUp: int64(t.PacketsUp), PacketsDown: int64(t.PacketsDown), Flows: int64(t.Flows),
+		At: u.At, Device: u.Device, App: u.App, Link: u.Link, Up: whole(t.Up), Down: whole(t.Down),
+		PacketsUp: whole(t.PacketsUp), PacketsDown: whole(t.PacketsDown), Flows: whole(t.Flows),
 	}
 }
 
@@ -160,7 +166,7 @@ func live(l engine.Live) Live {
 	rates := func(m map[string]engine.Rates) map[string]Rates {
 		out := make(map[string]Rates, len(m))
 		for k, v := range m {
-			out[k] = Rates{Down: int64(v.Down), Up: int64(v.Up)}
+			out[k] = Rates{Down: whole(v.Down), Up: whole(v.Up)}
 		}
 		return out
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -13,21 +14,21 @@ import (
 	"github.com/trenza-router/trenza/router/store"
 )
 
-// maxPolicy bounds a policy text: 5,000 rules are about 1 MB.
-const maxPolicy = 16 << 20
-
 // Handlers answers the interface's requests from the engine.
 type Handlers struct {
 	engine *engine.Engine
 	closed <-chan struct{} // ends the live streams
 }
 
-// NewHandlers answers from e until closed is closed.
+// NewHandlers answers from e; live streams last until closed is closed. Requests must have passed Register's checks.
 func NewHandlers(e *engine.Engine, closed <-chan struct{}) *Handlers {
 	return &Handlers{engine: e, closed: closed}
 }
 
 var _ StrictServerInterface = (*Handlers)(nil)
+
+// errTooLarge: nothing that large is a policy.
+var errTooLarge = fmt.Errorf("the policy is too large: it may have %d MiB", policy.MaxDocument>>20)
 
 // failure turns an error into a status and what to say. What a person can mend is 4xx.
 func failure(err error) (int, Error) {
@@ -38,6 +39,8 @@ func failure(err error) (int, Error) {
 		list := []string(problems)
 		e.Message, e.Problems = "the policy cannot be used", &list
 		return http.StatusUnprocessableEntity, e
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge, e
 	case errors.Is(err, engine.ErrConflict):
 		return http.StatusConflict, e
 	case errors.Is(err, engine.ErrUnknownDevice):
@@ -73,29 +76,19 @@ func (h *Handlers) ListFlows(_ context.Context, r ListFlowsRequestObject) (ListF
 // GetWhy explains a flow.
 func (h *Handlers) GetWhy(ctx context.Context, r GetWhyRequestObject) (GetWhyResponseObject, error) {
 	p := r.Params
-	bad := func(message string) (GetWhyResponseObject, error) {
-		return GetWhydefaultJSONResponse{StatusCode: http.StatusBadRequest, Body: Error{Message: message}}, nil
-	}
 	proto, err := flow.ParseProto(value(p.Proto))
 	if err != nil {
-		return bad(err.Error())
+		return GetWhydefaultJSONResponse{StatusCode: http.StatusBadRequest, Body: Error{Message: err.Error()}}, nil
 	}
 	if proto == flow.ProtoAny {
 		proto = flow.ProtoTCP
 	}
-	q := engine.Question{Device: p.Device, To: p.To, Proto: proto, At: value(p.At)}
-	switch port := value(p.Port); {
-	case port < 0 || port > 65535:
-		return bad("port: use 0 to 65535")
+	q := engine.Question{Device: p.Device, To: p.To, Proto: proto, At: value(p.At), DSCP: uint8(value(p.Dscp))}
+	switch {
 	case p.Port != nil:
-		q.Port = uint16(port)
+		q.Port = uint16(*p.Port)
 	case proto.HasPorts():
 		q.Port = 443
-	}
-	if d := value(p.Dscp); d < 0 || d > 63 {
-		return bad("dscp: use 0 to 63")
-	} else {
-		q.DSCP = uint8(d)
 	}
 	a, err := h.engine.Why(ctx, q)
 	if err != nil {
@@ -151,13 +144,16 @@ func (h *Handlers) CheckPolicy(ctx context.Context, r CheckPolicyRequestObject) 
 	return CheckPolicy200JSONResponse(out), nil
 }
 
+// readPolicy reads what policy.Parse would read.
 func readPolicy(body io.Reader) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(body, maxPolicy+1))
+	text, err := io.ReadAll(io.LimitReader(body, policy.MaxDocument+1))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("reading the policy: %w", err)
 	}
-	if len(text) > maxPolicy {
-		return "", engine.Problems{"the policy is larger than 16 MiB"}
+	if len(text) > policy.MaxDocument {
+		// A client that is still sending when the connection is closed never sees the answer: take some more.
+		_, _ = io.CopyN(io.Discard, body, policy.MaxDocument) // whatever comes of it, the answer is the same
+		return "", errTooLarge
 	}
 	return string(text), nil
 }
@@ -200,6 +196,9 @@ func (h *Handlers) GetUsage(ctx context.Context, r GetUsageRequestObject) (GetUs
 	q.From = q.To.Add(-24 * time.Hour)
 	if p.From != nil {
 		q.From = *p.From
+	}
+	if !q.From.Before(q.To) {
+		return GetUsagedefaultJSONResponse{StatusCode: http.StatusBadRequest, Body: Error{Message: "from: must be earlier than to"}}, nil
 	}
 	list, err := h.engine.Usage(ctx, q)
 	if err != nil {

@@ -8,9 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -50,15 +49,22 @@ func New(o Options) (*Server, error) {
 // Run serves until the context ends. A page that cannot be served is told and does not stop the router; the control socket
 // is required. Run is called once.
 func (s *Server) Run(ctx context.Context) error {
-	socket, err := listenSocket(s.opts.Socket)
+	local, err := s.handler(false)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(s.opts.Socket)
+	page, err := s.handler(true)
+	if err != nil {
+		return err
+	}
+	socket, err := listenSocket(ctx, s.opts.Socket)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.serve(ctx, socket, s.handler(false)) })
+	g.Go(func() error { return s.serve(ctx, socket, local) })
 	if s.opts.Listen != "" {
-		g.Go(func() error { return s.servePage(ctx) })
+		g.Go(func() error { return s.servePage(ctx, page) })
 	}
 	g.Go(func() error {
 		<-ctx.Done()
@@ -69,19 +75,20 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // pageRetry is how long to wait for an address that is in use or not there yet.
-const pageRetry = 10 * time.Second
+const pageRetry = 2 * time.Second
 
-func (s *Server) servePage(ctx context.Context) error {
+func (s *Server) servePage(ctx context.Context, page http.Handler) error {
 	var lc net.ListenConfig
 	told := false
 	for {
 		l, err := lc.Listen(ctx, "tcp", s.opts.Listen)
 		if err == nil {
 			s.opts.Log.Info("the page is served", "address", "http://"+l.Addr().String())
-			return s.serve(ctx, l, s.handler(true))
+			told = false
+			err = s.serve(ctx, l, page)
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // whatever it says while it is being stopped
 		}
 		if !told {
 			s.opts.Log.Error("the page cannot be served yet; trying again until it can. Free the port, or set another one with web.listen",
@@ -96,94 +103,88 @@ func (s *Server) servePage(ctx context.Context) error {
 	}
 }
 
-// listenSocket opens the control socket; a socket that nobody answers is what a killed run left behind.
-func listenSocket(path string) (net.Listener, error) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
+// listenSocket opens the control socket; a socket that nobody answers is what a killed run left behind. It is removed when
+// the listener is closed.
+func listenSocket(ctx context.Context, path string) (net.Listener, error) {
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		_ = c.Close() // nothing was said
 		return nil, fmt.Errorf("opening the control socket: another router answers at %s; stop it first", path)
+	case errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("opening the control socket: another router may be at work: %w", err)
+	default:
+		// The kernel refuses what is no socket in the same way; that is not ours to remove.
+		if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+			return nil, fmt.Errorf("opening the control socket: %s is not a socket; move it away", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("removing the control socket of an earlier run: %w", err)
+		}
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("opening the control socket: %w", err)
-	}
-	l, err := net.Listen("unix", path)
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the control socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("keeping the control socket private: %w", err)
+		return nil, errors.Join(fmt.Errorf("keeping the control socket private: %w", err), l.Close())
 	}
 	return l, nil
 }
 
+// lastAnswers is how long requests may take to end when the router stops.
+const lastAnswers = time.Second
+
+// serve answers on l until the context ends, and then lets the requests that are under way end.
 func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		// A change of the rules that is under way is finished. Live streams end by s.closed.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
+	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		// Live streams end by their context; nothing else takes longer than this.
-		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer close(ended)
+		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
 		defer cancel()
 		if srv.Shutdown(quiet) != nil {
-			srv.Close()
+			if err := srv.Close(); err != nil {
+				s.opts.Log.Debug("a listener did not close", "error", err)
+			}
 		}
 	})
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	err := srv.Serve(l)
+	if !stop() {
+		<-ended // Serve returns as soon as it takes no new requests
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving on %s: %w", l.Addr(), err)
 	}
 	return nil
 }
 
 // handler routes requests. Those from the network are checked; the socket's rights are its file's.
-func (s *Server) handler(network bool) http.Handler {
+func (s *Server) handler(network bool) (http.Handler, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = api.HandleError(s.opts.Log)
 	// X-Forwarded-For is anyone's to write: only the connection tells who is there.
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(middleware.Recover(), secure)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+		return fmt.Errorf("panic: %w\n%s", err, stack) // told and logged by the error handler
+	}}), secure, patient)
 	if network {
-		e.Use(knownHost, echo.WrapMiddleware(http.NewCrossOriginProtection().Handler))
-		e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{})))
-		e.GET("/*", echo.WrapHandler(http.FileServerFS(app.Files())))
-	}
-	handlers := api.NewStrictHandler(api.NewHandlers(s.opts.Engine, s.closed), nil)
-	api.RegisterHandlersWithBaseURL(e, handlers, "/api/v1")
-	return e
-}
-
-// secure sets the headers that keep the page to itself.
-func secure(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "+
-			"base-uri 'none'; frame-ancestors 'none'; form-action 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if strings.HasPrefix(c.Request().URL.Path, "/api/") {
-			h.Set("Cache-Control", "no-store")
+		e.Use(knownHost, sameOrigin())
+		e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{})), uncached)
+		page, err := pageFiles(app.Files())
+		if err != nil {
+			return nil, err
 		}
-		return next(c)
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/*", page)
 	}
-}
-
-// knownHost refuses names that are not the router's: a page elsewhere whose name was made to point here (DNS rebinding) would
-// otherwise count as our own.
-func knownHost(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		host := c.Request().Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-		_, err := netip.ParseAddr(host)
-		switch {
-		case err == nil, host == "localhost", host == "router", host == "router.lan", host == "router.home.arpa":
-			return next(c)
-		}
-		return echo.NewHTTPError(http.StatusMisdirectedRequest, "use the router's address or http://router.home.arpa")
-	}
+	return e, api.Register(e, api.NewHandlers(s.opts.Engine, s.closed))
 }
