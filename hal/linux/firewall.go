@@ -25,7 +25,7 @@ type firewall struct {
 	nft string
 	log *slog.Logger
 
-	// noDestroy: the kernel lacks "delete if it is there" (before Linux 6.3); see elements.go.
+	// noDestroy: the kernel lacks "delete if it is there" (before Linux 6.3); see elements_edit.go.
 	noDestroy atomic.Bool
 	editor    editor
 }

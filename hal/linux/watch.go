@@ -18,29 +18,35 @@ const withoutCounters = 1 << 3
 
 // Interfaces implements hal.Interfaces: every device of the namespace, in the order of their numbers.
 func (m *Machine) Interfaces(ctx context.Context) ([]hal.Interface, error) {
-	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
+	s, v, err := openDevices(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	return v.list(), nil
+}
+
+// openDevices opens a socket for requests and reads the devices that there are.
+func openDevices(ctx context.Context) (*kernelSocket, *deviceView, error) {
+	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
 	v := newDeviceView()
 	if err := v.read(ctx, s); err != nil {
-		return nil, err
+		s.close()
+		return nil, nil, err
 	}
-	return v.list(), nil
+	return s, v, nil
 }
 
 // Neighbours implements hal.Interfaces: the entries of both families, without multicast and broadcast.
 func (m *Machine) Neighbours(ctx context.Context) ([]hal.Neighbour, error) {
-	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
+	s, v, err := openDevices(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	v := newDeviceView()
-	if err := v.read(ctx, s); err != nil {
-		return nil, err
-	}
 	var out []hal.Neighbour
 	err = dumpWhole(func() error {
 		out = nil
