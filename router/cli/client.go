@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -25,7 +26,9 @@ func (s *session) client() (*api.ClientWithResponses, error) {
 			path = filepath.Join(lab.RouterRun(), "trenza.sock")
 		}
 	}
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrPermission) {
+		return nil, asRoot(fmt.Errorf("asking the router: %w", err))
+	} else if err != nil {
 		return nil, exitError{exitNoRouter, fmt.Errorf("no router runs here: there is no %s; start it with \"trenza router\", or name its socket with --socket", path)}
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -45,6 +48,9 @@ func answered[T any](value *T, failure *api.Error, status int, err error) (T, er
 	var zero T
 	if err != nil {
 		var op *net.OpError
+		if errors.Is(err, fs.ErrPermission) {
+			return zero, asRoot(fmt.Errorf("asking the router: %w", err))
+		}
 		if errors.As(err, &op) && op.Op == "dial" {
 			return zero, exitError{exitNoRouter, fmt.Errorf("the router does not answer: %w; is it running?", op.Err)}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -93,7 +94,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	for dir, what := range map[string]string{cfg.State: "the database", cfg.Run: "the control socket"} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return fmt.Errorf("making the directory of %s: %w", what, err)
+			return asRoot(fmt.Errorf("making the directory of %s: %w", what, err))
 		}
 	}
 	zone := time.Local
@@ -112,7 +113,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("opening the database: %w", err)
+		return asRoot(fmt.Errorf("opening the database: %w", err))
 	}
 	defer func() {
 		if err := db.Close(); err != nil {
@@ -133,7 +134,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Engine: e, Metrics: metrics, Log: log, Listen: cfg.Web.Listen, Socket: filepath.Join(cfg.Run, "trenza.sock"),
 	})
 	if err != nil {
-		return err
+		return asRoot(err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.Run(ctx) })
@@ -142,6 +143,14 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	return nil
+}
+
+// asRoot adds to an error of missing rights what to do.
+func asRoot(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; run it as root", err)
+	}
+	return err
 }
 
 func (c *routerCommand) cleanup(s *session) error {

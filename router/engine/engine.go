@@ -1,12 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,6 +135,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.readMachine(ctx); err != nil {
 		return err
 	}
+	for _, w := range e.health.List() {
+		e.log.Warn(w.Text, "fix", w.Fix)
+	}
 	e.adoptNames(ctx)
 	tasks := []task{
 		{name: "planning", run: e.runPlans, vital: true},
@@ -166,25 +170,28 @@ func (e *Engine) examine(ctx context.Context) error {
 	for _, c := range found {
 		switch {
 		case c.Present:
+		case c.Required && strings.Contains(c.Detail, hal.ErrPermission.Error()):
+			return fmt.Errorf("examining this machine: %w", hal.ErrPermission)
 		case c.Required:
 			missing = append(missing, unfit(c))
 		default:
 			e.log.Info("feature not present", "feature", c.Name, "instead", c.Instead)
 		}
 	}
-	if len(missing) > 0 {
-		return errors.Join(missing...)
+	switch len(missing) {
+	case 0:
+		return nil
+	case 1:
+		return missing[0]
 	}
-	return nil
+	// What is missing first is mostly the reason for the rest.
+	return fmt.Errorf("%w (and %d more; \"trenza doctor\" lists all)", missing[0], len(missing)-1)
 }
 
-// unfit says of one required feature what it is for, what the machine said and what a person can do.
+// unfit says of one required feature what it is, what was found instead and what a person can do.
 func unfit(c hal.Capability) error {
-	text := fmt.Sprintf("this machine does not fit: %s (%s)", c.What, c.Name)
-	if c.Detail != "" {
-		text += ": " + c.Detail
-	}
-	return fmt.Errorf("%s; %s", text, c.Fix)
+	return fmt.Errorf("this machine cannot run the router. Required: %s. Found: %s. To do: %s",
+		c.What, cmp.Or(c.Detail, "no "+c.Name), c.Fix)
 }
 
 // hostsChanged asks for a plan when the kernel must tell devices apart anew.

@@ -184,6 +184,9 @@ func (e *Engine) readMachine(ctx context.Context) error {
 		e.lanChanged(i)
 	}
 	e.mu.Unlock()
+	for _, l := range e.config.LAN {
+		e.lanPresent(l.Device, slices.ContainsFunc(all, func(i hal.Interface) bool { return i.Name == l.Device }))
+	}
 	for _, w := range e.wans {
 		i := slices.IndexFunc(all, func(i hal.Interface) bool { return i.Name == w.config.Device })
 		w.mu.Lock()
@@ -226,6 +229,13 @@ func (e *Engine) lanChanged(i hal.Interface) {
 	}
 }
 
+// lanPresent tells people of a LAN interface that does not exist.
+func (e *Engine) lanPresent(device string, present bool) {
+	e.health.Put(!present, observe.Warning{Code: "lan-device", Subject: device, Severity: observe.Serious,
+		Text: fmt.Sprintf("There is no device %s, which the configuration names as a LAN.", device),
+		Fix:  "Plug it in or correct lan: in the configuration; it is used as soon as it is there. `ip link` lists the devices."})
+}
+
 func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
 	e.mu.Lock()
 	_, isLAN := e.lan[ev.Interface.Name]
@@ -234,6 +244,7 @@ func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
 	}
 	e.mu.Unlock()
 	if isLAN {
+		e.lanPresent(ev.Interface.Name, !ev.Deleted)
 		if all, err := e.machine.Interfaces(ctx); err == nil {
 			e.hosts.SetInterfaces(all)
 		}
