@@ -87,6 +87,11 @@ func Compile(in Input) (State, error) {
 		byRules[key] = p
 		return p, nil
 	}
+	// First what holds for everyone: devices with rules of their own share its long lists.
+	fallback, err := profileOf(policy.Subject{})
+	if err != nil {
+		return State{}, err
+	}
 	profiles := map[flow.DeviceID]string{}
 	for _, d := range in.Devices {
 		p, err := profileOf(in.Policy.Subject(d.ID))
@@ -94,10 +99,6 @@ func Compile(in Input) (State, error) {
 			return State{}, err
 		}
 		profiles[d.Number] = p
-	}
-	fallback, err := profileOf(policy.Subject{})
-	if err != nil {
-		return State{}, err
 	}
 	own, err := profileOf(policy.Subject{Router: true})
 	if err != nil {

@@ -32,7 +32,8 @@ type diagram struct {
 	memo   map[step]string
 	chains *chainSet
 	budget *budget
-	root   ruleSet // that the walk starts with
+	root   ruleSet             // that the walk starts with
+	bases  map[string]nameBase // by fallback
 
 	questions []uint8        // see questions
 	effects   map[string]int // numbers of what rules say
@@ -256,15 +257,62 @@ func (d *diagram) nameNode(rules ruleSet) (string, error) {
 			matching[c] = append(matching[c], i)
 		}
 	}
-	b := branches{expr: fmt.Sprintf("meta mark & %#x", uint32(flow.NameMask)), fallback: fallback}
+	targets := map[flow.NameClass]string{}
 	for _, c := range sortedKeys(matching) {
 		child, err := d.build(byAddr, merge(matching[c], without))
 		if err != nil {
 			return "", err
 		}
-		b.add(fmt.Sprintf("%#x", uint16(c)), child)
+		if child != fallback {
+			targets[c] = child
+		}
+	}
+	base, ok := d.bases[fallback]
+	if ok {
+		if own := base.difference(targets, fallback); len(own) < len(targets)/2 {
+			return d.nameChain(base.chain, own)
+		}
+	}
+	name, err := d.nameChain(fallback, targets)
+	if !ok && len(targets) >= worthSharing {
+		d.bases[fallback] = nameBase{name, targets}
+	}
+	return name, err
+}
+
+// nameChain is the chain that goes by name where targets say, and else to fallback.
+func (d *diagram) nameChain(fallback string, targets map[flow.NameClass]string) (string, error) {
+	b := branches{expr: fmt.Sprintf("meta mark & %#x", uint32(flow.NameMask)), fallback: fallback}
+	for _, c := range sortedKeys(targets) {
+		b.add(fmt.Sprintf("%#x", uint16(c)), targets[c])
 	}
 	return d.node("name", fallback, b)
+}
+
+// nameBase is a large node that others share: a device with some names of its own under a long list for everyone has a
+// chain of those some, which goes on to the list's. Without that every device would have its own copy of the list.
+type nameBase struct {
+	chain   string
+	targets map[flow.NameClass]string
+}
+
+// worthSharing is the least size of such a node.
+const worthSharing = 64
+
+// difference is what a node with the same fallback has to say before it leaves the rest to the base.
+func (b nameBase) difference(targets map[flow.NameClass]string, fallback string) map[flow.NameClass]string {
+	own := map[flow.NameClass]string{}
+	for c, t := range targets {
+		if b.targets[c] != t {
+			own[c] = t
+		}
+	}
+	for c := range b.targets {
+		if _, ok := targets[c]; !ok {
+			own[c] = fallback
+		}
+	}
+	return own
 }
 
 func (d *diagram) addrNode(rules ruleSet) (string, error) {
