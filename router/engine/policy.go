@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,30 @@ type policyInForce struct {
 	compiled *policy.Compiled
 	warnings []policy.Warning
 	saved    store.Policy
+
+	// Looking for findings in thousands of rules takes seconds: once for each policy, and never under mu, which plans wait for.
+	search   sync.Mutex
+	searched *policy.Compiled
+	findings []string
+}
+
+func (p *policyInForce) version() int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.saved.Version
+}
+
+// findingsOf is what a person should know of a policy.
+func (p *policyInForce) findingsOf(c *policy.Compiled) []string {
+	p.search.Lock()
+	defer p.search.Unlock()
+	if p.searched != c {
+		p.searched, p.findings = c, nil
+		for _, f := range c.Findings() {
+			p.findings = append(p.findings, f.Text)
+		}
+	}
+	return slices.Clone(p.findings)
 }
 
 func (p *policyInForce) current() *policy.Compiled {
@@ -149,8 +174,8 @@ func (e *Engine) CheckPolicy(ctx context.Context, text string) (*policy.Compiled
 func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) (PolicyView, error) {
 	e.policyChange.Lock()
 	defer e.policyChange.Unlock()
-	if now := e.Policy(); version != 0 && version != now.Version {
-		return PolicyView{}, fmt.Errorf("version %d was edited, version %d is in force: %w", version, now.Version, ErrConflict)
+	if now := e.policy.version(); version != 0 && version != now {
+		return PolicyView{}, fmt.Errorf("version %d was edited, version %d is in force: %w", version, now, ErrConflict)
 	}
 	compiled, warnings, changes, err := e.CheckPolicy(ctx, text)
 	if err != nil {
@@ -212,13 +237,12 @@ func policyChanged(by string, changes int) string {
 // Policy is the policy in force.
 func (e *Engine) Policy() PolicyView {
 	e.policy.mu.RLock()
-	defer e.policy.mu.RUnlock()
 	v := PolicyView{Version: e.policy.saved.Version, Changed: e.policy.saved.At, By: e.policy.saved.Author, Text: e.policy.saved.Text}
 	for _, w := range e.policy.warnings {
 		v.Warnings = append(v.Warnings, w.String())
 	}
-	for _, f := range e.policy.compiled.Findings() {
-		v.Findings = append(v.Findings, f.Text)
-	}
+	compiled := e.policy.compiled
+	e.policy.mu.RUnlock()
+	v.Findings = e.policy.findingsOf(compiled)
 	return v
 }
