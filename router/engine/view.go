@@ -49,12 +49,11 @@ type LinkView struct {
 	History  []LinkSample // of the last five minutes, oldest first
 }
 
-// LinkSample is a link's health at one moment.
+// LinkSample is one probe of a link.
 type LinkSample struct {
-	At     time.Time
-	RTT    time.Duration // 0: no answer
-	Jitter time.Duration
-	Loss   float64
+	At   time.Time
+	RTT  time.Duration // 0: no answer
+	Loss float64       // 0 or 1
 }
 
 // QuotaView is a monthly allowance and what is used of it; a Limit of 0 is none.

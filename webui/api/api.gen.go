@@ -428,10 +428,13 @@ type LinkState string
 
 // LinkSample defines model for LinkSample.
 type LinkSample struct {
-	At       time.Time `json:"at"`
-	JitterMs float64   `json:"jitterMs"`
-	Loss     float64   `json:"loss"`
-	RttMs    float64   `json:"rttMs"`
+	At time.Time `json:"at"`
+
+	// Loss 1 when it was lost, else 0.
+	Loss float64 `json:"loss"`
+
+	// RttMs 0 when it was lost.
+	RttMs float64 `json:"rttMs"`
 }
 
 // LinkShare defines model for LinkShare.
@@ -737,7 +740,7 @@ type ClientInterface interface {
 	// Corresponds with GET /links (the `ListLinks` operationId).
 	ListLinks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens.
+	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 	//
 	// Corresponds with GET /live (the `StreamLive` operationId).
 	StreamLive(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -837,7 +840,7 @@ func (c *Client) ListLinks(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
-// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens.
+// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 //
 // Corresponds with GET /live (the `StreamLive` operationId).
 func (c *Client) StreamLive(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1578,7 +1581,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /links (the `ListLinks` operationId).
 	ListLinksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLinksResponse, error)
 
-	// StreamLiveWithResponse A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens.
+	// StreamLiveWithResponse A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2201,7 +2204,7 @@ func (c *ClientWithResponses) ListLinksWithResponse(ctx context.Context, reqEdit
 	return ParseListLinksResponse(rsp)
 }
 
-// StreamLiveWithResponse A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens.
+// StreamLiveWithResponse A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2662,7 +2665,7 @@ type ServerInterface interface {
 	// ListLinks Every link with its health of the last five minutes.
 	// (GET /links)
 	ListLinks(ctx echo.Context) error
-	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens.
+	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 	// (GET /live)
 	StreamLive(ctx echo.Context) error
 	// GetPolicy The policy in force.
@@ -3442,7 +3445,7 @@ type StrictServerInterface interface {
 	// ListLinks Every link with its health of the last five minutes.
 	// (GET /links)
 	ListLinks(ctx context.Context, request ListLinksRequestObject) (ListLinksResponseObject, error)
-	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens.
+	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 	// (GET /live)
 	StreamLive(ctx context.Context, request StreamLiveRequestObject) (StreamLiveResponseObject, error)
 	// GetPolicy The policy in force.
@@ -3749,63 +3752,63 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"1Fttb9w2Ev4rhK5A24Nsr2MnwDmf0iS9K5DcpUmL4FCnB640WrGmSIWkdq0G/u8HDqm3FaXV2ml69213",
-	"JZIzz7zPcD9FiSxKKUAYHV19ihToUgoN+OWlUlLZD4kUBoSxH2lZcpZQw6Q4+01LYX/TSQ4FtZ++UpBF",
-	"V9Ffzrpdz9xTfeZ2u7u7i6MUdKJYaTeJrqL3OTVkRzVZAxMbkkoBMdnlNWGGZJRxSAkVKdnZ14wkqTyN",
-	"7CZ+X3vsM6F3gJSWSpagDHMMUCQ5k6qwn6KUGjgxrIAojkxdQnQVaaOY2ER3cbTmMrmB1C7wz9ZScqDC",
-	"PkxAGcqQ2SHtK0vR+Wp12m3JhIENKFyWS5bAeBVybHIgquKgiaY1oWtZGcKZuNExYYLspEr1aYjQhFOt",
-	"x3v+lAP5WFHOTH0isxMNassSIPh2cJ8Utp64Oam9cG/dxVFGC8Y9sMxAoQ8t/d4uqL1s7loKqFK0tt9v",
-	"hNwFIP2H3CE2PU1D7cDXg5wooFqK5YS9xfdDJKlKCLvpYha53IX20WANxqE7ItfIQ9v+RNUGDGq5go8V",
-	"U1Yvf2kkhjs08HW62alwq3gdND3xdVz26IytrXxoGZHr3yAxltjnORUbGJsWCKPqsfBKUFqKmDhSY7JR",
-	"sipj1HMiFbHG95/fpYCgHDMGPD1Cv+zrnr6ADFgaRF/QIiwW618cZ1Vh0aZpilgqKOTWo2rPSns4Nav3",
-	"BIVbxR4jpMSf2/IYgvpFa5B7XixN1RCVsUrt8Z4xpc07ALHc/2Vc7vqb99xYLrWZhG0CZrtcZXTCBDg9",
-	"lryCJkdiMEmxfTDh50VVrF0gGaMgd2LwqOd/qIEX3pe13DBhnlwGo4J9/edy4ctbEKkMHbuncp7yobIh",
-	"aLFXoL5W9CTQ4NFjoyWx0YqQtrbJwVBZC9CabsLAl0quuRff0G283IKqTW7Dv7GxkWmyU1JsYgI0ycmO",
-	"mZwwo0nJaYK+Y6ka7KHUUBdkaOtTnPvnEDdMhK1BwxYUM3WYYrg1hwWMHqXdx5/lF4fYGUTfoE8JEoNh",
-	"ou75wcv4yYeQYmKqMpbkvwSQXQ4CQ7h9x8rSh6iYIP2UuzdQtwhVQNaUU5FAGhMh++vtG3a9gqzSkNoI",
-	"og2tNWFCsxTwnVxWeqgSczHjFRM373KqghFjl9eH5eABagBwq4IC6IWnMf6ZmXAma8ikCuSM/372+tVT",
-	"AkVpagcQc0mzkJhKqpmQOt7smYUQ4SslZ0n9tSZ2/8AW+9zjfi2VsWckyL/NjcaMl2WY7dqAPsKJ4vuL",
-	"vWhCDWykCttfm1AH1kmRsdT7hfHjLoUeZ9faBH+3sXQmji7ghYm1rMREAONDWvtPmLiZ8souI/2icc0l",
-	"pmFnyXzmvMzpapUctlqMio5Tt8JJKO5yasQnRv3s6YsXWKMkfY1oefCod5JpWOhrdaexoUAbsp9XXmBj",
-	"xw1aXwaR8w+fhNWcljRhpn4RrLpW1s9Woi2yFhmV23CxzGfMZSb73FADO1qHOfYPwxznTBtv9MuDAy1K",
-	"frie6NH3GzMG1Gs91FhZrXlPXX16Zu1Qhqp310cYAD+9RQEG1GQKO5X2fqykOdik+RFf+vNsX0kO/SKs",
-	"VKygaIcaEilS93lNk5vKWpKw+USgHosjZcxrfYSaT6N9rDsy1AxYQEJT2Cjq6smEloZt7drU4hsivtJ0",
-	"zSEk35Bb88l+68kQw4aQdrOeu2q8k8Oop8FeO8OlwMB/DKy/08jGkDvbm/Js3s4elG7f0/IWvNpqz8F3",
-	"Q1n6FK6TWGBCOoLiHrFcNzsdS7ePfm69D2hhcrcQTOqa4MSsoVH+ZvB8thlHDeiev+3OOkYVnPL/AUTM",
-	"BKaJCug9M7msDPEWcFRpcrCARf1qKo+G6dgJYK5af8OpCMqNM1iaeCY5ZWICC+BQNDOEwNOmVzAO0UD5",
-	"YgIKmh7hiLG3HqbHSHlzP/tGEtoNmkNabHpAxC26LZcNEEEBYR02FtF6ombxrcjl7T0mUiY2R/bQmtbE",
-	"uBQNVptbUJrJYHa5yxkHIqQvOLF0tcGbWCOBdGHKuaNKHMvFngQbGjsMbWredFJ6R/QwmxbY8xySQJbu",
-	"tl7eyp7uYt9PbjOdtq6B0JX/JKGCrP3IxQlj+VmfQSYtuWH44xbPkCB+bPLavejJCmYWJ6QajH5Ajidv",
-	"POk2hpbD4NlP6xa6ulFwtqz49S21DRkhTFw8G2GSLk/oq/I+lKYuN6zCFe3bNu/fC0O6tG/08NQGsJn9",
-	"UTpF4Aa/crkJAruuw/NQHDthQ7lUsHWjZGmdjsmZJpNjKKmSgXRtglthF6Cp71PIaMXDUp4swGRlElkM",
-	"dk4hYa4qQBm7+oDTosRPllTLAib58gSyzMIUOnNmNlFxmAbna01Y2nQVM6nckJ1psq4YN4SF560TDes4",
-	"MsxR0bCHu5zgbBLbtFHsB4SHR2heJ/yeHXgzHe93hpoqoPU0MT5rHYLg5m2aaADRtEM51YZkbAukYKIy",
-	"oE9nOhkT2cWSlPEBGaHVhd1yX1X6zG/uIMwO98bWY4VBd2OBkgJIySkTpFlwOuEllTkmR+mlD+PpbCjK",
-	"zPH03i04Ih9o6HUAD4bjgYw78UV8U/D2AhdCHtJQP9dfPo2Z6pbP9rNTnZTTg9xwD1iqiRb3VHd431wn",
-	"2qbIWdd5xXM8hSGAfm5mh8uGBsdXiGHAlofF1rYXvDvdcafJDZhjph1+xeIO2/2iNx00xJ1IfWPANbFc",
-	"dO+IGbIyV3821jjOlGU60RFmtwdHqU2cYSKTnQkG6qx7DxeWzWaRicF01hcTlonmzDEsdzjNyeTsBTG8",
-	"qkOUrAwovAOl8TZcKkGfknegtjan8ck83diI7qcA9rUYg7p9lsiisOs4ExA3CyrBbomWVoRNAFSVIClT",
-	"kGDvgmAi6Wa0OH+3BRs2YmNCC1kJownONWKSVgrvamlSMM6Ze0vHeOVHk7ffPycXFxd/c6N8kwNTRGaZ",
-	"BnNK/imJ10gCtwlAqsmjXx9fnJzHREuXvllga5JwBsIQBTTVhBkCtzQxvD4lz0hJFcUmZHt/QEhDONMG",
-	"0phI1fxCNd4jcEGCaFrruD9gRuouV6unhDalkcxIIRWmkYJcktfsO//W+cXptcAExdgUK/pJgfidRr0w",
-	"Fp1jblaCoCWLrqKL09XpBRqNyVH5z3p5hA8M1jYQxx/S6Cp6xbR50cacweXMR6vVUVczFwXN7rbfXswc",
-	"Xdq0CYGn/tS5V5cRTxzQkt5eA40jXRXY2/fXP/x2FvB2rp9LnrrbnmewbfpLk0i93PrOS6sNOrr65VPE",
-	"LMEfK8DA5NLztqbqAGo5OF+t4qigt6yw3uV8hV+Z8F8DXvTDlxCNu56yUDIOrIcLBv1QTssShLUjKxcB",
-	"O8AcWWnjRdMGxUnJfO+TpD3B7F1K8BqARQn2IAJya8NTB19Bb1+B2Jg8unr0+CJQWIwPslHta03snlMH",
-	"NR3xBxwj+ndYZ7lysfaos45U6kcDpX78P6LU4fuzYZ1GLXu4Sr/1ERW3cyq9rjTb1+m2UpvU6Ve+Jvjj",
-	"UZqYDARRQro/l0fG+1vt5bscKDd5458DlbIHztXaQdzeGQW0eOUqpwPA2RTKef0TjcuGyO2bRBANt/Dh",
-	"cDwj2mZa6sTWhM67kuvIsnodkW98NmHZ+tanKm2SJFJyHeGC3pvoy791XVgtC3A3H52fbXAs24FAEMm/",
-	"g/Ejgwdq4GxfwJ0wAa6j8OHgdnvZJBS7b7hpWQX4flN1fM9Gk/e5JL5tTJh52ibC/bFcwIXiKCDoiJ9c",
-	"YuZmQNllv15fv/n0PLn761fRglBgWfRpoUtQcfyRMgOpTTUTKTLOEkNYRqiQJgeFTRamW0TIuiZC7qbI",
-	"7nUxWtpH5V/r71dT/v5jBdp8J9N6RoVqWvCDpthVR0ZVcPcn62ivKNgNdexhoQTwPnJvkHJKfsBzkhyS",
-	"G1tP5JIDOgE/WnG/YEWC5YghlPOBxZ8l7UjJd2uGBoATp57p/9+KzI3O5v4PlslKpA8XEx7UFXQ7P5+3",
-	"9NfW77Im5uu2gTzlcn2L+Q/Exp8wGc+ogc/jcX1HwWog2eD1a49C1fTgpkBwTbpFVZYuqQjno1EuK4X/",
-	"kXEtHJdEuEGB/T2ldXBIED4nU7II+76Z7s7UZu6O6HFbfZFs2QG/MBHUVfG5CkBri5W2BeC6bv/Z1f97",
-	"nm8s3XgN8vfop/TnfV4fVQrGWKfF5KWNiwKMdZ4/vGnaXE/JdeR0+Tpqg7xXbmY08OxgKTn0fHN1WMFE",
-	"8/18UaGZS22QfEs0FQ3RUySh6i0k5/Jocl44TSCXlxcYgVaIF/bmE8l16xlLqcwkib6FPyDKZRVPHj++",
-	"eHwgyxjRZJKSfONV9NuYVGkZE5YUZUx0YkpEjbi7OJMENbe6QzBdPFps9jiUCDN2cSxX1gALWdgywUji",
-	"prwW7KfEszqXy1Hz5f3PnNtp/sEb9jMUn3ZVov/H6edwPSzJXQlKO3eAfwky9AZ07P8VbisQXIkVmvMm",
-	"leLRVXRGS3a2PY/uPtz9NwAA//8=",
+	"1Fttj9s2Ev4rhK5A24PW681uAtzmU5qkdwWSuzRpERy66YGWRha7FKmQlB012P9+4JB6syhZzqbp3Tfb",
+	"EsmZZ95n6I9RIotSChBGR9cfIwW6lEIDfnmulFT2QyKFAWHsR1qWnCXUMCnOf9NS2N90kkNB7aevFGTR",
+	"dfSX827Xc/dUn7vd7u7u4igFnShW2k2i6+htTg3ZU002wMSWpFJATPZ5TZghGWUcUkJFSvb2NSNJKleR",
+	"3cTva499IvQekNJSyRKUYY4BiiRnUhX2U5RSA2eGFRDFkalLiK4jbRQT2+gujjZcJreQ2gX+2UZKDlTY",
+	"hwkoQxkyO6R9bSm6WK9X3ZZMGNiCwmW5ZAmMVyHHJgeiKg6aaFoTupGVIZyJWx0TJsheqlSvQoQmnGo9",
+	"3vOnHMj7inJm6jOZnWlQO5YAwbeD+6Sw88TNSe2Ze+sujjJaMO6BZQYKfWzp93ZB7WVz11JAlaK1/X4r",
+	"5D4A6T/kHrHpaRpqB74e5EQB1VIsJ+w1vh8iSVVC2E0Xs8jlPrSPBmswDt0RuUYe2/YnqrZgUMsVvK+Y",
+	"snr5SyMx3KGBr9PNToVbxeug6Ymv47JHZ2xt5V3LiNz8BomxxD7NqdjC2LRAGFWPhVeC0lLExJEak62S",
+	"VRmjnhOpiDW+//wuBQTlmDHg6Qn6ZV/39AVkwNIg+oIWYbFY/+I4qwqLNk1TxFJBIXceVXtW2sOpWX0g",
+	"KNwq9hghJf7clscQ1M9agzzwYmmqhqiMVeqA94wpbd4AiOX+L+Ny39+858Zyqc0kbBMw2+UqoxMmwOmp",
+	"5BU0ORGDSYrtgwk/L6pi4wLJGAW5F4NHPf9DDTzzvqzlhgnz6CoYFezrP5cLX96BSGXo2AOV85QPlQ1B",
+	"i70C9bWiJ4EGjx4bLYmNVoS0tU0OhspagNZ0Gwa+VHLDvfiGbuP5DlRtchv+jY2NTJO9kmIbE6BJTvbM",
+	"5IQZTUpOE/QdS9XgAKWGuiBDO5/ifHoOcctE2Bo07EAxU4cphg/muIDRo7T7+LP84hA7g+gb9ClBYjBM",
+	"1D0/eBU/ehdSTExVxpL8lwCyz0FgCLfvWFn6EBUTpJ9y9wbqFqEKyIZyKhJIYyJkf719w65XkFUaUhtB",
+	"tKG1JkxolgK+k8tKD1ViLma8YOL2TU5VMGLs8/q4HDxADQBuVVAAvfA0xj8zE85kA5lUgZzx309evnhM",
+	"oChN7QBiLmkWElNJNRNSx5s9sRAifKXkLKm/1sTuH9jikHvcr6Uy9owE+be50ZjxsgyzXRvQJzhRfH+x",
+	"F02oga1UYftrE+rAOikylnq/MH7cpdDj7Fqb4O82ls7E0QW8MLGRlZgIYHxIa/8JE7dTXtllpF80rrnE",
+	"NOwsmc+clzldrZLjVotR0XHqVjgJxV1OjfjEqJ89ffECa5SkrxEtDx71TjINC32t7jQ2FGhD9vPCC2zs",
+	"uEHrqyBy/uGjsJrTkibM1M+CVdfa+tlKtEXWIqNyGy6W+Yy5zGSfW2pgT+swx/5hmOOcaeONfnlwoEXJ",
+	"j9cTPfp+Y8aAeqmHGiurDe+pq0/PrB3KUPXu+ggD4Ke3KMCAmkxhp9Le95U0R5s0P+JLf57tK8mhX4SV",
+	"ihUU7VBDIkXqPm9ocltZSxI2nwjUY3GkjHmpT1DzabRPdUeGmgELSGgKW0VdPZnQ0rCdXZtafEPEV5pu",
+	"OITkG3JrPtlvPRli2BDSbtZzV413chj1NNhrZ7gUGPiPgfV3GtkYcmd7U57N29m90u2wKV0M0iMutYkJ",
+	"cA1kvVDgk6pzuO+i/UJpfAM8MjCJEKapI4A+IcLrZqdTifUx0a33YS5M7g6CqV4TspjFkPJXg+ezLTpq",
+	"QPe8cHfWKQriTOIPIGImXE3URW+ZyWVliLeLkwqWo2UtKlVTjzRMx04AczX8K05FUG6cwdJ0NMkpExNY",
+	"AIeimSwEnjYdhHHgBsoXE1DQ9AT3jB33MD1GytuFYfywrWBJaDdoDmmx6QERt+i2XDZABAWE1dlYRJuJ",
+	"SsY3KJc3/ZhImdie2FlrGhbjAjVYg+5AaSZF2KMyDkRIX4aiZ7UhnVgjgXRhIrqnSpzKxYEEGxo7DG3C",
+	"3vRXekf0MJsW2NMckkDu7rZe3uCe7m1/mtxm+m9dW6FrCpCECrLxgxgnjOVnfQaZtOSG4Y9bPEOC+LHJ",
+	"dg+iJyuYWZymajD6HpmfvPWk2xhaDoNnP9lb6OpGwdmy4te31DZkhDBx8WyESbo8za/KT6E0dRljFa5z",
+	"X7fVwEEY0qV9o4enNoAt7vfSKQI3+JXLbRDYTR2ekuIwCtvMpYKdGzBL63RMzjSZHE5JlQyka9PeCnsD",
+	"TdWfQkYrHpbyZFkmK5PIYrBzCglztQLK2FUNnBYlfrKkWhYw9ZdnkGUWptCZMxOLisM0OF9rwtKm15hJ",
+	"5UbvTJNNxbghLDyFnWhjx5FhjoqGPdzlDCeW2LyNYj82PD5Y8zrh9+zAm+mDvzHUVAGtp4nxWesQBDeF",
+	"00SDTfZ9H5tqQzK2A1IwURnQq5n+xkR2sSRlvEdGaHVhv9xXlT7zmzsIs8ODYfZYYdDdWKCkAFJyygRp",
+	"FqwmvKQyp+QovfRhPLMNRZk5nt66BSfkAw29DuDByDyQcSe+tG/K4F7gQshDGuqn/ctnNFM99Nkud6qT",
+	"cnq8G+4MSzXR+J7qGR+a60QzFTnr+rF4jqcwBNDPzURx2Sjh9AoxDNjysNja9oJ3p/vwNLkFc8oMxK9Y",
+	"3Hf7tOhNB21yJ1LfGHCtLRfdO2KGrMzVn401jjNlmU70idmHowPWJs4wkcnOBAN11iePHJZNbJGJwczW",
+	"FxOWiebMMSx3OOPJ5Oy1MbzAQ5SsDCi8GaXxjlwqQa/IG1A7m9P4ZJ5ubUT3swH7WoxB3T5LZFHYdZwJ",
+	"iJsFlWAfiJZWhE0AVJUgKVOQYO+CYCLpJrc4lbcFG7ZnY0ILWQmjCU47YpJWCm9waVIwzpl7S8d4EUiT",
+	"198/JZeXl39zA36TA1NEZpkGsyL/lMRrJIEPCUCqyYNfH16eXcRES5e+WWBrknAGwhAFNNWEGQIfaGJ4",
+	"vSJPSEkVxdZke6tASEM40wbSmEjV/EI13i5wQYJoWuu4P3ZG6q7W68eENqWRzEghFaaRglyRl+w7/9bF",
+	"5epGYIJibIoV/aRA/E6jXhiLLjA3K0HQkkXX0eVqvbpEozE5Kv95L4/wgcHaBuL4QxpdRy+YNs/amDO4",
+	"svlgvT7pwuaioNndATyImaOrnDYh8NSvnHt1GfHEAS3p7eXQONJVgR1/fynEb2cBb6f9ueSpuwN6Drum",
+	"vzSJ1POd77y02qCj618+RswS/L4CDEwuPW9rqg6gloOL9TqOCvqBFda7XKzxKxP+a8CLvvsSonGXVhZK",
+	"xoF1f8GgH8ppWYKwdmTlImAPmCMrbbxo2qA4KZnvfZJ0IJiDqwpeA7AowR5EQG5teOrgK+iHFyC2Jo+u",
+	"Hzy8DBQW44NsVPtaE7vn1EFNR/wex4j+zdZZrlysPemsE5X6wUCpH/6PKHX4Vm1Yp1HL7q/Sr31Exe2c",
+	"Sm8qzQ51uq3UJnX6ha8J/niUJiYDQZSQ7s/lkfFWV3slLwfKTd7450Cl7IFztXYQtzdGAS1euMrpCHA2",
+	"hXJe/0zjsiFyhyYRRMMtvD8cT4i2mZY6szWh867kJrKs3kTkG59NWLa+9alKmySJlNxEuKD3Jvryb10X",
+	"VssC3H1I52f1ijxcX/oOrZSkoKIme2qSnFBuU5/aA122E4Mg1H8H42cK91TR2caBO2ECfUfh/dHv9rJZ",
+	"KrbncNOyCvD9qur4ng03b3NJfF+ZMPO4zZT7c7uAj8VZQdBTP7rC1M6Asst+vbl59fFpcvfXr6IFscKy",
+	"6PNGl8HifCRlBlKbiyZSZJwlhrCMUCFNDgq7MEy3iJBNTYTcT5Hda3O0tI/qwzYgrKcCwvsKtPlOpvWM",
+	"CtW04EdttSufjKrg7k/W0V7VsB/q2P1iDeA15t6kZUV+wHOSHJJbW3DkkgN6CT97cb9gyYL1iiGU84HF",
+	"nyftzMm3c4YGgCOpnun/34rMzdbm/kaWyUqk9xcTHtRVfHs/wLf019YxsyYp0G2Hecrl+h70H4iNP2Ey",
+	"4FEDn8fj+paD1UCyxVvbHoWqadJNgeC6eIvKMF1SEU5Yo1xWCv9a43o8LstwkwT7e0rr4BQhfE6mZBH2",
+	"fTPtn6nN3NXS07b6Ium0A35hpqir4nNViNYWK20rxE3d/iGs/68+33m69Rrkr99P6c/bvD6pVoyxkIvJ",
+	"cxsXBRjrPH941fTBHpObyOnyTdQGea/czGjg2dFac+j55gq1gonm+8WiSjSX2iD5lmgqGqKnSELVW0jO",
+	"1cnkPHOaQK6uLjECrREvbN4nkuvWM5ZSmUkSfY9/QJTLKh49fHj58EiWMaLJJCX5xqvotzGp0jImLCnK",
+	"mOjElIgacZd1JglqLoOHYLp8sNjscWoRZuzyVK6sARaysHWEkcSNgS3Yj4lndS6Xo+bL+585t9P88Tfs",
+	"Zyg+7cpI/0fVz+F6WJK7GpV27gD/SWToLejY/5kcCyacHNgSznmTSvHoOjqnJTvfXUR37+7+GwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -79,7 +79,7 @@ func link(l engine.LinkView) Link {
 		RttMs: ms(l.RTT), JitterMs: ms(l.Jitter), Loss: l.Loss, RateDown: whole(l.RateDown), RateUp: whole(l.RateUp),
 		CapacityDown: whole(l.Capacity.Down), CapacityUp: whole(l.Capacity.Up), Metered: l.Metered, Flows: l.Flows,
 		History: each(l.History, func(s engine.LinkSample) LinkSample {
-			return LinkSample{At: s.At, RttMs: ms(s.RTT), JitterMs: ms(s.Jitter), Loss: s.Loss}
+			return LinkSample{At: s.At, RttMs: ms(s.RTT), Loss: s.Loss}
 		}),
 	}
 	if q := l.Quota; q.Limit > 0 {

@@ -16,13 +16,17 @@ import (
 
 // Handlers answers the interface's requests from the engine.
 type Handlers struct {
-	engine *engine.Engine
-	closed <-chan struct{} // ends the live streams
+	engine  *engine.Engine
+	closed  <-chan struct{} // ends the live streams
+	streams chan struct{}   // one entry for each live stream
 }
+
+// maxStreams is how many may watch at once: more than a household has screens.
+const maxStreams = 64
 
 // NewHandlers answers from e; live streams last until closed is closed. Requests must have passed Register's checks.
 func NewHandlers(e *engine.Engine, closed <-chan struct{}) *Handlers {
-	return &Handlers{engine: e, closed: closed}
+	return &Handlers{engine: e, closed: closed, streams: make(chan struct{}, maxStreams)}
 }
 
 var _ StrictServerInterface = (*Handlers)(nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/trenza-router/trenza/router/engine"
 )
@@ -12,6 +13,12 @@ import (
 // StreamLive sends a server-sent event a second, and one for everything that happens, until the client goes away (HTML
 // living standard, server-sent events).
 func (h *Handlers) StreamLive(ctx context.Context, _ StreamLiveRequestObject) (StreamLiveResponseObject, error) {
+	select {
+	case h.streams <- struct{}{}:
+	default:
+		return StreamLivedefaultJSONResponse{StatusCode: http.StatusServiceUnavailable, Body: Error{
+			Message: fmt.Sprintf("%d pages are watching already: close some", maxStreams)}}, nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	r, w := io.Pipe()
 	go func() {
@@ -22,6 +29,7 @@ func (h *Handlers) StreamLive(ctx context.Context, _ StreamLiveRequestObject) (S
 		}
 	}()
 	go func() {
+		defer func() { <-h.streams }()
 		defer cancel()
 		err := h.engine.Watch(ctx,
 			func(l engine.Live) error { return send(w, "live", live(l)) },

@@ -116,3 +116,31 @@ func TestLive(t *testing.T) {
 	// A stream that is asked for afterwards ends at once.
 	finished(t, s.open(t.Context(), t), "the server had stopped before")
 }
+
+// TestLiveIsBounded: a page that opens streams without end does not wear the router out, and places become free again.
+func TestLiveIsBounded(t *testing.T) {
+	s := start(t, enginetest.Policy, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	for range 64 {
+		next(t, s.open(ctx, t), "live")
+	}
+	code, data := s.do(t, http.MethodGet, "/live", "")
+	if e := decode[api.Error](t, data); code != http.StatusServiceUnavailable || !strings.Contains(e.Message, "64") {
+		t.Errorf("the 65th stream: %d %s", code, data)
+	}
+	leave()
+	enginetest.Eventually(t, "a free place", func() bool {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+api.Base+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}

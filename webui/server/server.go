@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Options struct {
 	Log     *slog.Logger
 	Listen  string // "ADDRESS:PORT"; "" for the socket alone
 	Socket  string // path of the control socket
+	// Grace is how long requests that are under way may take when the router stops; 0: a second.
+	Grace time.Duration
 }
 
 // Server serves until its context ends.
@@ -43,6 +46,7 @@ func New(o Options) (*Server, error) {
 	if o.Engine == nil || o.Metrics == nil || o.Log == nil || o.Socket == "" {
 		return nil, errors.New("serving the page: engine, metrics, log and socket are required")
 	}
+	o.Grace = cmp.Or(o.Grace, time.Second)
 	return &Server{opts: o, closed: make(chan struct{})}, nil
 }
 
@@ -88,7 +92,7 @@ func (s *Server) servePage(ctx context.Context, page http.Handler) error {
 			err = s.serve(ctx, l, page)
 		}
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // whatever it says while it is being stopped
+			return nil // whatever it says while it is being stopped
 		}
 		if !told {
 			s.opts.Log.Error("the page cannot be served yet; trying again until it can. Free the port, or set another one with web.listen",
@@ -135,9 +139,6 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// lastAnswers is how long requests may take to end when the router stops.
-const lastAnswers = time.Second
-
 // serve answers on l until the context ends, and then lets the requests that are under way end.
 func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
@@ -149,7 +150,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) erro
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Grace)
 		defer cancel()
 		if srv.Shutdown(quiet) != nil {
 			if err := srv.Close(); err != nil {

@@ -50,10 +50,14 @@ func (l *lockedBuffer) String() string {
 }
 
 // launch runs a server and does not wait for it. listen may be "".
-func launch(t *testing.T, h *enginetest.House, listen, socket string) *running {
+func launch(t *testing.T, h *enginetest.House, listen, socket string, grace ...time.Duration) *running {
 	t.Helper()
 	r := &running{address: listen, socket: socket, log: &lockedBuffer{}, done: make(chan error, 1)}
-	s, err := server.New(server.Options{Engine: h.Engine, Metrics: h.Metrics, Log: slog.New(slog.NewTextHandler(r.log, nil)), Listen: listen, Socket: socket})
+	o := server.Options{Engine: h.Engine, Metrics: h.Metrics, Log: slog.New(slog.NewTextHandler(r.log, nil)), Listen: listen, Socket: socket}
+	if len(grace) > 0 {
+		o.Grace = grace[0]
+	}
+	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +394,9 @@ func TestStop(t *testing.T) {
 
 // TestStopLetsRequestsEnd: a change of the rules that is under way when the router stops is answered.
 func TestStopLetsRequestsEnd(t *testing.T) {
-	h, r := start(t)
+	h := enginetest.Start(t, enginetest.Policy, nil)
+	r := launch(t, h, "", filepath.Join(t.TempDir(), "trenza.sock"), time.Minute)
+	enginetest.Eventually(t, "the socket", func() bool { return r.onSocket(t, "/api/v1/status") == nil })
 	text := strings.Replace(enginetest.Policy, "My bank over WiFi", "My bank", 1)
 	c, err := net.Dial("unix", r.socket)
 	if err != nil {
@@ -407,6 +413,11 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 	}
 	r.stop()
 	enginetest.Eventually(t, "the socket to close", func() bool { _, err := os.Lstat(r.socket); return err != nil })
+	select {
+	case err := <-r.done:
+		t.Fatalf("the server ended in the middle of a request: %v", err)
+	case <-time.After(50 * time.Millisecond): // it may end wrongly a little later, and is then missed
+	}
 	fmt.Fprint(c, text)
 	resp, err := http.ReadResponse(b, nil)
 	if err != nil {
