@@ -192,6 +192,10 @@ func TestNumbers(t *testing.T) {
 	if got := why.Families[0].Links; len(got) != 2 || got[0].Share != 0.7 || got[1].Share != 0.3 {
 		t.Errorf("shares: %+v, want exactly 0.7 and 0.3", got)
 	}
+	_, data = s.do(t, http.MethodGet, "/why?device=laptop&to=10.77.0.1", "")
+	if f := decode[api.Answer](t, data).Families; len(f) != 1 || !f[0].Near || len(f[0].Links) != 0 {
+		t.Errorf("to the router itself: %s", data)
+	}
 }
 
 // TestRefusals: what a client got wrong is 4xx with a message that names it, in schema Error.

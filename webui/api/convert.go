@@ -134,7 +134,7 @@ func answer(a engine.Answer) Answer {
 
 func family(f engine.FamilyAnswer) FamilyAnswer {
 	return FamilyAnswer{
-		Family: FamilyAnswerFamily(f.Family), Addr: addrText(f.Addr), Why: f.Why,
+		Family: FamilyAnswerFamily(f.Family), Addr: addrText(f.Addr), Near: f.Near, Why: f.Why,
 		Links: each(f.Links, func(l engine.LinkShare) LinkShare {
 			return LinkShare{Link: l.Link, Share: l.Share, Lent: l.Lent}
 		}),
