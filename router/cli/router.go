@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -88,6 +89,11 @@ func logger(w io.Writer, level string) (*slog.Logger, error) {
 
 // serve puts the router together and runs it.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	// Small routers have little memory: the heap, some megabytes at rest, may grow by half before it is swept, not by as much
+	// again. Whoever sets GOGC knows better.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	machine, err := linux.New(linux.Options{Nft: cfg.Nft, Log: log})
 	if err != nil {
 		return err
