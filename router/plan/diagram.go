@@ -29,6 +29,7 @@ type diagram struct {
 	names  nameIndex
 	// leaf turns the verdict of the rules that match into the chain that ends the walk; see verdict.go.
 	leaf   func(policy.Verdict) (Chain, error)
+	asked  map[question]string
 	memo   map[step]string
 	chains *chainSet
 	budget *budget
@@ -171,6 +172,26 @@ func (d *diagram) entry(rules ruleSet) (string, error) {
 
 // build returns the chain that decides among rules, of which everything before dim is known to match.
 func (d *diagram) build(dim dimension, rules ruleSet) (string, error) {
+	// Devices of one household mostly differ in a few rules: the same question comes up again and again.
+	asked := question{dim, rules.key()}
+	if name, ok := d.asked[asked]; ok {
+		return name, nil
+	}
+	name, err := d.answer(dim, rules)
+	if err == nil {
+		d.asked[asked] = name
+	}
+	return name, err
+}
+
+// question is a place on the way down with the rules that arrive there.
+type question struct {
+	dim   dimension
+	rules setKey
+}
+
+// answer is build for a question that is new.
+func (d *diagram) answer(dim dimension, rules ruleSet) (string, error) {
 	rules = d.policy.Prune(d.aspect, rules, func(i int) bool { return d.settled(dim, i) })
 	for dim < atLeaf && !slices.ContainsFunc(rules, func(i int) bool { return d.looks(dim, i) }) {
 		dim++

@@ -32,7 +32,7 @@ func newVerdicts(p *policy.Compiled, names []NameClass) *verdicts {
 	index, asked, work := newNameIndex(names), questions(p), &budget{}
 	start := func(a policy.Aspect, leaf func(policy.Verdict) (Chain, error)) *diagram {
 		return &diagram{
-			aspect: a, policy: p, names: index, leaf: leaf, memo: map[step]string{}, bases: map[string]nameBase{}, chains: v.chains, budget: work,
+			aspect: a, policy: p, names: index, leaf: leaf, asked: map[question]string{}, memo: map[step]string{}, bases: map[string]nameBase{}, chains: v.chains, budget: work,
 			questions: asked, effects: map[string]int{}, effectOf: map[int]int{},
 		}
 	}
