@@ -94,6 +94,13 @@ func (h *house) linkOf(seen netip.Addr) string {
 
 // showLog prints the end of the daemon's log after a failure.
 func showLog(t *testing.T, h *home.House) {
+	if p := h.Router(); p != nil {
+		select {
+		case <-p.Done():
+			t.Logf("the router's process has ended: %v", p.Err())
+		default:
+		}
+	}
 	text, err := os.ReadFile(filepath.Join(h.Lab.Dir(), "log", "router.log"))
 	if err != nil {
 		t.Log(err)
