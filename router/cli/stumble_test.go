@@ -27,7 +27,9 @@ func TestStartsThatFail(t *testing.T) {
 			shell(t, "ip link add "+name+" type veth peer name far-"+name)
 			shell(t, "ip link set "+name+" up")
 		}
-		kernel := func() string { return shell(t, "ip rule") + shell(t, "ip route show table all type unicast") + shell(t, "nft list ruleset") }
+		kernel := func() string {
+			return shell(t, "ip rule") + shell(t, "ip route show table all type unicast") + shell(t, "nft list ruleset")
+		}
 		for _, tt := range []struct {
 			name, flags string
 			before      []string
