@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -202,20 +201,4 @@ func (p *path) serveDNS() {
 	})}
 	go func() { _ = s.ActivateAndServe() }() // ends with Shutdown
 	p.b.Cleanup(func() { _ = s.Shutdown() })
-}
-
-// metric reads one of the daemon's own metrics, by its page inside the router; 0 when it is not there.
-func (p *path) metric(name string) float64 {
-	p.b.Helper()
-	out, err := p.router.command("curl", "-s", "http://127.0.0.1:8080/metrics").Output()
-	if err != nil {
-		p.b.Fatalf("reading the router's metrics: %v", err)
-	}
-	for line := range strings.Lines(string(out)) {
-		var v float64
-		if rest, ok := strings.CutPrefix(line, name+" "); ok && json.Unmarshal([]byte(strings.TrimSpace(rest)), &v) == nil {
-			return v
-		}
-	}
-	return 0
 }
