@@ -38,6 +38,7 @@ type planner struct {
 	mu         sync.Mutex
 	state      plan.State
 	made       bool
+	compiler   plan.Compiler
 	conditions []steer.LinkCondition // those of state
 	heals      []time.Time
 
@@ -155,7 +156,7 @@ func (e *Engine) commit(ctx context.Context, in plan.Input, conditions []steer.L
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	started := time.Now()
-	state, err := plan.Compile(in)
+	state, err := p.compiler.Compile(in)
 	if err != nil {
 		return err
 	}
@@ -285,11 +286,13 @@ func (e *Engine) planInput() (plan.Input, []steer.LinkCondition) {
 	}, conditions
 }
 
-// trial tells whether a policy would be applied: everything but the commit.
+// trial tells whether a policy would be applied: everything but the commit, whose plan is half made by it.
 func (e *Engine) trial(ctx context.Context, p *policy.Compiled) error {
 	in, _ := e.planInput()
 	in.Policy = p
-	state, err := plan.Compile(in)
+	e.planner.mu.Lock()
+	state, err := e.planner.compiler.Compile(in)
+	e.planner.mu.Unlock()
 	if err != nil {
 		return Problems{err.Error()} // the rest of the input stands already, so it is this policy that cannot be planned
 	}

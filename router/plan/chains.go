@@ -143,8 +143,8 @@ func label() Chain {
 	}}
 }
 
-// judge dispatches on the device. Profiles that equal the fallback, that of devices never seen before, are left out.
-func judge(profiles map[flow.DeviceID]string, fallback string) Chain {
+// dispatch is the chain that judges: it goes by the device. Profiles that equal the fallback, that of devices never seen before, are left out.
+func dispatch(profiles map[flow.DeviceID]string, fallback string) Chain {
 	b := branches{expr: fmt.Sprintf("ct mark & %#x", uint32(flow.DeviceMask)), fallback: fallback}
 	for _, d := range sortedKeys(profiles) {
 		b.add(fmt.Sprintf("%#x", uint32(d.Mark())), profiles[d])

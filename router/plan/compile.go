@@ -9,7 +9,6 @@ import (
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/flow"
-	"github.com/trenza-router/trenza/router/policy"
 )
 
 // State is all kernel state that is ours, as one value.
@@ -61,59 +60,37 @@ func (s State) String() string {
 
 // Compile turns what is known and wanted into the state of the kernel. Errors are bad input that no kernel could hold:
 // two devices of one number, a forward to nowhere, no LAN, no link.
-func Compile(in Input) (State, error) {
+func Compile(in Input) (State, error) { return new(Compiler).Compile(in) }
+
+// Compiler makes plans one after the other. It remembers what the last one said about devices, so that a link's death in
+// a house of thousands of rules does not wait for a plan made whole. It is not safe for concurrent use.
+type Compiler struct {
+	last *judgement
+}
+
+// Compile is the function of that name.
+func (c *Compiler) Compile(in Input) (State, error) {
 	if err := in.check(); err != nil {
 		return State{}, fmt.Errorf("planning the kernel's state: %w", err)
 	}
-	v := newVerdicts(in.Policy, in.Names)
-	byRules := map[setKey]string{} // rules that apply -> profile
-	profileOf := func(s policy.Subject) (string, error) {
-		active := ruleSet(in.Policy.Active(s, in.Now))
-		key := active.key()
-		if p, ok := byRules[key]; ok {
-			return p, nil
-		}
-		p, err := v.profile(active)
-		if err != nil {
-			who := fmt.Sprintf("device %q", s.Device)
-			switch {
-			case s.Router:
-				who = "the router itself"
-			case s.Device == "":
-				who = "devices not seen before"
-			}
-			return "", fmt.Errorf("planning the kernel's state for %s: %w", who, err)
-		}
-		byRules[key] = p
-		return p, nil
-	}
-	// First what holds for everyone: devices with rules of their own share its long lists.
-	fallback, err := profileOf(policy.Subject{})
-	if err != nil {
-		return State{}, err
-	}
-	profiles := map[flow.DeviceID]string{}
-	for _, d := range in.Devices {
-		p, err := profileOf(in.Policy.Subject(d.ID))
+	asked := in.subjects()
+	if !c.last.answers(in, asked) {
+		j, err := judge(in, asked)
 		if err != nil {
 			return State{}, err
 		}
-		profiles[d.Number] = p
+		c.last = j
 	}
-	own, err := profileOf(policy.Subject{Router: true})
-	if err != nil {
-		return State{}, err
-	}
-
+	j := c.last
 	s := State{
 		Rules: rules(in.Links), Routes: routes(in.Links), Sysctls: sysctls(in),
-		Choices: v.choices.resolve(in.Links), Until: in.Policy.NextChange(in.Now),
+		Choices: j.choices.resolve(in.Links), Until: in.Policy.NextChange(in.Now),
 	}
 	s.Ruleset.Maps = in.maps()
 	add := func(c ...Chain) { s.Ruleset.Chains = append(s.Ruleset.Chains, c...) }
 	add(choiceChains(s.Choices)...)
-	add(v.chains.list...)
-	add(judge(profiles, fallback), label(), identify(), ownFlow(own), in.fromLAN())
+	add(j.chains...)
+	add(dispatch(j.profiles, j.fallback), label(), identify(), ownFlow(j.own), in.fromLAN())
 	add(in.fromLink()...)
 	add(refuse(), in.toLink(), in.toLAN(), fromInternet())
 	add(in.prerouting(), in.output(), in.dstnat(), in.forward(), in.input(), in.srcnat())
