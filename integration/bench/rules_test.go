@@ -22,10 +22,11 @@ import (
 
 // house is this process's network namespace with the devices of a house with three links.
 type house struct {
-	b       *testing.B
-	machine *linux.Machine
-	apply   *apply.Applier
-	apps    *catalog.Catalog
+	b        *testing.B
+	machine  *linux.Machine
+	compiler plan.Compiler // remembers, as the daemon's does
+	apply    *apply.Applier
+	apps     *catalog.Catalog
 }
 
 // newHouse makes the devices; everything is taken away again at the benchmark's end.
@@ -46,7 +47,7 @@ func newHouse(b *testing.B) *house {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := &house{b, m, apply.New(m, slog.New(slog.DiscardHandler)), apps}
+	h := &house{b: b, machine: m, apply: apply.New(m, slog.New(slog.DiscardHandler)), apps: apps}
 	b.Cleanup(func() {
 		if err := h.apply.Cleanup(context.Background()); err != nil {
 			b.Error(err)
@@ -100,7 +101,7 @@ func (h *house) input(p policy.Policy) plan.Input {
 // plan compiles what the kernel shall be.
 func (h *house) plan(in plan.Input) plan.State {
 	h.b.Helper()
-	s, err := plan.Compile(in)
+	s, err := h.compiler.Compile(in)
 	if err != nil {
 		h.b.Fatal(err)
 	}
