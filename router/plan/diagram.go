@@ -173,7 +173,7 @@ func (d *diagram) entry(rules ruleSet) (string, error) {
 // build returns the chain that decides among rules, of which everything before dim is known to match.
 func (d *diagram) build(dim dimension, rules ruleSet) (string, error) {
 	// Devices of one household mostly differ in a few rules: the same question comes up again and again.
-	asked := question{dim, rules.key()}
+	asked := question{dim: dim, rules: rules.key()}
 	if name, ok := d.asked[asked]; ok {
 		return name, nil
 	}
@@ -184,10 +184,24 @@ func (d *diagram) build(dim dimension, rules ruleSet) (string, error) {
 	return name, err
 }
 
-// question is a place on the way down with the rules that arrive there.
+// buildMerged is build of some rules and the rest, whose key is known: thousands of names meet the same long rest.
+func (d *diagram) buildMerged(dim dimension, some, rest ruleSet, restKey setKey) (string, error) {
+	asked := question{dim, some.key(), restKey}
+	if name, ok := d.asked[asked]; ok {
+		return name, nil
+	}
+	name, err := d.build(dim, merge(some, rest))
+	if err == nil {
+		d.asked[asked] = name
+	}
+	return name, err
+}
+
+// question is a place on the way down with the rules that arrive there: all of them, or some and the rest.
 type question struct {
 	dim   dimension
 	rules setKey
+	rest  setKey
 }
 
 // answer is build for a question that is new.
@@ -279,8 +293,9 @@ func (d *diagram) nameNode(rules ruleSet) (string, error) {
 		}
 	}
 	targets := map[flow.NameClass]string{}
+	rest := without.key()
 	for _, c := range sortedKeys(matching) {
-		child, err := d.build(byAddr, merge(matching[c], without))
+		child, err := d.buildMerged(byAddr, matching[c], without, rest)
 		if err != nil {
 			return "", err
 		}
