@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs the programs that the lab and the tests use, when that is allowed; otherwise says what to install.
+# Arguments are further ones, as program:package.
 set -eu
 
-# program:Debian package
-needed="nft:nftables ip:iproute2 dnsmasq:dnsmasq-base ping:iputils-ping iperf3:iperf3 curl:curl"
+needed="nft:nftables ip:iproute2 dnsmasq:dnsmasq-base ping:iputils-ping iperf3:iperf3 curl:curl $*"
 
 missing=""
 for pair in $needed; do
