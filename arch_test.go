@@ -1,6 +1,7 @@
 package main
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -137,6 +138,25 @@ func goFiles(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestNoTestIsSkipped: a test that is skipped says nothing. One that cannot run on a machine fails there and says what it needs.
+func TestNoTestIsSkipped(t *testing.T) {
+	for file := range goFiles(t) {
+		if !strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if call, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, call.Sel.Name) {
+				t.Errorf("%s skips a test", file)
+			}
+			return true
+		})
+	}
 }
 
 // TestMainIsADoor keeps main.go a door and nothing else.
