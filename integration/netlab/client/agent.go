@@ -94,9 +94,6 @@ func (a *Agent) Close() error {
 // Ended is closed when the process has ended.
 func (a *Agent) Ended() <-chan struct{} { return a.ended }
 
-// Pid is the id of the agent's process, for reaching its namespace.
-func (a *Agent) Pid() int { return a.cmd.Process.Pid }
-
 // read hands replies to their calls until the process ends.
 func (a *Agent) read(stdout io.Reader) {
 	lines := json.NewDecoder(stdout)

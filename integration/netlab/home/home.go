@@ -141,9 +141,6 @@ func (h *House) Hosts() []traffic.Host {
 // CA is the path of the certificate that the lab's servers are trusted by.
 func (h *House) CA() string { return h.ca }
 
-// RouterConfig is the path of the daemon's configuration.
-func (h *House) RouterConfig() string { return h.config }
-
 // StartRouter starts the daemon, which must not be running, and waits until it has a plan and usable links.
 func (h *House) StartRouter(ctx context.Context) error {
 	p, err := h.Lab.Spawn(h.Lab.Router(), "router", h.binary, "router", "--config", h.config)
