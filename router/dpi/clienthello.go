@@ -10,248 +10,169 @@ const (
 	extECH        = 0xfe0d // encrypted_client_hello, RFC 9849
 )
 
-// clientHello reads a TLS ClientHello (RFC 8446 §4.1.2) from a handshake stream that may be cut anywhere. It is a list of
-// small steps: gather an integer, skip, or keep some bytes; every length is checked against what encloses it before a
-// step begins, so a broken hello ends at the first wrong length.
-type clientHello struct {
-	step helloStep
-	op   helloOp
-	want int    // bytes left of the current operation
-	acc  uint32 // integer being gathered
-	kept int    // bytes in the buffer
-
-	msgLeft  int // of the message
-	extsLeft int // of the extensions block
-	extLeft  int // of the current extension
-	listLeft int // of the list inside it
-	length   int // of the name being read
-	ext      uint16
-	seen     uint8 // bits: extensions that must not come twice
-	name     [255]byte
-}
-
-type helloOp uint8
-
-const (
-	opInt helloOp = iota
-	opSkip
-	opKeep
-)
-
-type helloStep uint8
-
-const (
-	stepHeader helloStep = iota
-	stepFixed
-	stepSessionLen
-	stepSession
-	stepSuitesLen
-	stepSuites
-	stepCompressionLen
-	stepCompression
-	stepExtensionsLen
-	stepExtension
-	stepExtensionLen
-	stepExtensionRest
-	stepNamesLen
-	stepNameType
-	stepNameLen
-	stepName
-	stepOtherName
-	stepProtocolsLen
-	stepProtocolLen
-	stepProtocol
-)
-
-func (h *clientHello) reset() {
-	h.step, h.seen, h.msgLeft, h.extsLeft, h.extLeft, h.listLeft = stepHeader, 0, 4, 0, 0, 0
-	h.gather(4)
-}
-
-func (h *clientHello) gather(n int) { h.op, h.want, h.acc = opInt, n, 0 }
-
-// feed takes the next bytes of the handshake stream and fills r. What follows the hello is not looked at.
-func (h *clientHello) feed(b []byte, r *Result) Verdict {
-	for len(b) > 0 {
-		n := min(h.want, len(b))
-		switch h.op {
-		case opInt:
-			if n == 2 {
-				h.acc = h.acc<<16 | uint32(b[0])<<8 | uint32(b[1])
-				break
-			}
-			for _, c := range b[:n] {
-				h.acc = h.acc<<8 | uint32(c)
-			}
-		case opKeep:
-			h.kept += copy(h.name[h.kept:], b[:n])
-		}
-		b = b[n:]
-		h.want -= n
-		for h.want == 0 {
-			if v := h.next(r); v != Need {
-				return v
-			}
-		}
-	}
-	return Need
-}
-
-// take enters a step that reads n bytes out of the enclosing length; false: it does not hold so many.
-func (h *clientHello) take(step helloStep, op helloOp, n int, outer *int) bool {
-	if *outer < n {
-		return false
-	}
-	*outer -= n
-	h.step, h.op, h.want, h.acc, h.kept = step, op, n, 0, 0
-	return true
-}
-
-// takeItem is take inside a list, which lies in the current extension.
-func (h *clientHello) takeItem(step helloStep, op helloOp, n int) bool {
-	if h.extLeft < n {
-		return false
-	}
-	h.extLeft -= n
-	return h.take(step, op, n, &h.listLeft)
-}
-
-func verdict(ok bool) Verdict {
-	if ok {
+// readHello reads a TLS ClientHello (RFC 8446 §4.1.2) at the start of a handshake stream and fills r as far as it goes: Found when it
+// is complete, Need when it is cut. Every length is checked against what encloses it, whether those bytes are here or not, so a
+// broken hello ends at the first wrong length. What follows the hello is not looked at.
+func readHello(b []byte, r *Result) Verdict {
+	switch {
+	case len(b) == 0:
+		return Need
+	case b[0] != helloClient:
+		return NotMine
+	case len(b) < 4:
 		return Need
 	}
-	return NotMine
-}
-
-// next is called when the current operation is complete, and begins the one after it.
-func (h *clientHello) next(r *Result) Verdict {
-	switch h.step {
-	case stepHeader:
-		h.msgLeft = int(h.acc & 0xffffff)
-		if h.acc>>24 != 1 || h.msgLeft > maxHello {
-			return NotMine
-		}
-		return verdict(h.take(stepFixed, opSkip, 34, &h.msgLeft)) // legacy_version, random
-	case stepFixed:
-		return verdict(h.take(stepSessionLen, opInt, 1, &h.msgLeft))
-	case stepSessionLen:
-		n := int(h.acc)
-		return verdict(n <= 32 && h.take(stepSession, opSkip, n, &h.msgLeft))
-	case stepSession:
-		return verdict(h.take(stepSuitesLen, opInt, 2, &h.msgLeft))
-	case stepSuitesLen:
-		n := int(h.acc)
-		return verdict(n >= 2 && n%2 == 0 && h.take(stepSuites, opSkip, n, &h.msgLeft))
-	case stepSuites:
-		return verdict(h.take(stepCompressionLen, opInt, 1, &h.msgLeft))
-	case stepCompressionLen:
-		return verdict(h.acc > 0 && h.take(stepCompression, opSkip, int(h.acc), &h.msgLeft))
-	case stepCompression:
-		if h.msgLeft == 0 {
-			return Found // a hello without extensions: TLS 1.2 and older
-		}
-		return verdict(h.take(stepExtensionsLen, opInt, 2, &h.msgLeft))
-	case stepExtensionsLen:
-		if int(h.acc) != h.msgLeft {
-			return NotMine
-		}
-		h.extsLeft = h.msgLeft
-		return h.nextExtension()
-	case stepExtension:
-		h.ext = uint16(h.acc)
-		return verdict(h.take(stepExtensionLen, opInt, 2, &h.extsLeft))
-	case stepExtensionLen:
-		return h.beginExtension(r)
-	case stepExtensionRest:
-		return h.nextExtension()
-	default:
-		return h.insideExtension(r)
-	}
-}
-
-func (h *clientHello) nextExtension() Verdict {
-	if h.extsLeft == 0 {
-		return Found
-	}
-	return verdict(h.take(stepExtension, opInt, 2, &h.extsLeft))
-}
-
-func (h *clientHello) beginExtension(r *Result) Verdict {
-	h.extLeft = int(h.acc)
-	if h.extLeft > h.extsLeft {
+	size := messageSize(b)
+	if size < 34 || size > maxHello {
 		return NotMine
 	}
-	h.extsLeft -= h.extLeft
-	switch h.ext {
-	case extServerName:
-		return verdict(h.once(1) && h.take(stepNamesLen, opInt, 2, &h.extLeft))
-	case extALPN:
-		return verdict(h.once(2) && h.take(stepProtocolsLen, opInt, 2, &h.extLeft))
-	case extECH:
-		if !h.once(4) {
+	m := message{b: b[4:min(len(b), 4+size)], size: size, at: 34} // after legacy_version, random
+	if v := m.vector8(0, 32, 1); v != Found {                     // legacy_session_id
+		return v
+	}
+	if v := m.vector16(2, 2); v != Found { // cipher_suites
+		return v
+	}
+	if v := m.vector8(1, 255, 1); v != Found { // legacy_compression_methods
+		return v
+	}
+	return readExtensions(&m, r)
+}
+
+// message is a handshake message of which the end may be missing.
+type message struct {
+	b    []byte // what is here
+	size int    // what was declared
+	at   int
+}
+
+// has tells whether n more bytes are here: NotMine when they were not even declared.
+func (m *message) has(n int) Verdict {
+	switch {
+	case n > m.size-m.at:
+		return NotMine
+	case n > len(m.b)-m.at:
+		return Need
+	}
+	return Found
+}
+
+func (m *message) uint16() int { return int(m.b[m.at])<<8 | int(m.b[m.at+1]) }
+
+// vector8 skips a vector with a length of one byte, which must be within the bounds and a multiple.
+func (m *message) vector8(least, most, multiple int) Verdict {
+	if v := m.has(1); v != Found {
+		return v
+	}
+	n := int(m.b[m.at])
+	m.at++
+	return m.skip(n, n >= least && n <= most && n%multiple == 0)
+}
+
+// vector16 skips a vector with a length of two bytes.
+func (m *message) vector16(least, multiple int) Verdict {
+	if v := m.has(2); v != Found {
+		return v
+	}
+	n := m.uint16()
+	m.at += 2
+	return m.skip(n, n >= least && n%multiple == 0)
+}
+
+func (m *message) skip(n int, ok bool) Verdict {
+	if !ok {
+		return NotMine
+	}
+	v := m.has(n)
+	if v == Found {
+		m.at += n
+	}
+	return v
+}
+
+// readExtensions reads the extensions at the end of a hello. It has none in the oldest form.
+func readExtensions(m *message, r *Result) Verdict {
+	if m.at == m.size {
+		return Found
+	}
+	if v := m.has(2); v != Found {
+		return v
+	}
+	if n := m.uint16(); n != m.size-m.at-2 {
+		return NotMine
+	}
+	m.at += 2
+	var names, protocols, encrypted bool // seen: none may come twice (RFC 8446 §4.2)
+	for m.at < m.size {
+		if v := m.has(4); v != Found {
+			return v
+		}
+		kind := m.uint16()
+		m.at += 2
+		n := m.uint16()
+		m.at += 2
+		if v := m.has(n); v != Found {
+			return v
+		}
+		body := m.b[m.at : m.at+n]
+		m.at += n
+		ok, twice := true, false
+		switch kind {
+		case extServerName:
+			twice, names = names, true
+			ok = readServerName(body, r)
+		case extALPN:
+			twice, protocols = protocols, true
+			ok = readALPN(body, r)
+		case extECH:
+			twice, encrypted = encrypted, true
+			r.ECH = true
+		}
+		if !ok || twice {
 			return NotMine
 		}
-		r.ECH = true
 	}
-	return verdict(h.take(stepExtensionRest, opSkip, h.extLeft, &h.extLeft))
+	r.Front = r.ECH && isFront(r.Host())
+	return Found
 }
 
-// once notes an extension and refuses it the second time (RFC 8446 §4.2).
-func (h *clientHello) once(bit uint8) bool {
-	first := h.seen&bit == 0
-	h.seen |= bit
-	return first
+// list takes the body out of an extension that is one vector.
+func list(b []byte) ([]byte, bool) {
+	if len(b) < 2 || int(b[0])<<8|int(b[1]) != len(b)-2 {
+		return nil, false
+	}
+	return b[2:], true
 }
 
-// insideExtension goes through server_name (RFC 6066 §3) and application_layer_protocol_negotiation (RFC 7301 §3.1).
-func (h *clientHello) insideExtension(r *Result) Verdict {
-	switch h.step {
-	case stepNamesLen:
-		if h.listLeft = int(h.acc); h.listLeft != h.extLeft {
-			return NotMine
+// readServerName keeps the first host name (RFC 6066 §3).
+func readServerName(b []byte, r *Result) bool {
+	b, ok := list(b)
+	for ok && len(b) > 0 {
+		if len(b) < 3 {
+			return false
 		}
-		return h.nextName()
-	case stepNameType:
-		h.length = int(h.acc) // the type, until the length is known
-		return verdict(h.takeItem(stepNameLen, opInt, 2))
-	case stepNameLen:
-		kind := h.length
-		if h.length = int(h.acc); kind == 0 && h.length <= len(h.name) {
-			return verdict(h.takeItem(stepName, opKeep, h.length))
+		kind, n := b[0], int(b[1])<<8|int(b[2])
+		if b = b[3:]; n > len(b) {
+			return false
 		}
-		return verdict(h.takeItem(stepOtherName, opSkip, h.length))
-	case stepName:
-		if r.n == 0 {
-			r.keepHost(copy(r.host[:], h.name[:h.length]))
+		if kind == 0 && r.n == 0 && n <= len(r.host) {
+			r.keepHost(copy(r.host[:], b[:n]))
 		}
-		return h.nextName()
-	case stepOtherName:
-		return h.nextName()
-	case stepProtocolsLen:
-		if h.listLeft = int(h.acc); h.listLeft != h.extLeft {
-			return NotMine
-		}
-		return h.nextProtocol()
-	case stepProtocolLen:
-		h.length = int(h.acc)
-		return verdict(h.length > 0 && h.takeItem(stepProtocol, opKeep, h.length))
-	case stepProtocol:
-		r.ALPN.add(h.name[:h.length])
-		return h.nextProtocol()
+		b = b[n:]
 	}
-	return NotMine
+	return ok
 }
 
-func (h *clientHello) nextName() Verdict {
-	if h.listLeft == 0 {
-		return h.nextExtension()
+// readALPN keeps the protocols offered (RFC 7301 §3.1).
+func readALPN(b []byte, r *Result) bool {
+	b, ok := list(b)
+	for ok && len(b) > 0 {
+		n := int(b[0])
+		if b = b[1:]; n == 0 || n > len(b) {
+			return false
+		}
+		r.ALPN.add(b[:n])
+		b = b[n:]
 	}
-	return verdict(h.takeItem(stepNameType, opInt, 1))
-}
-
-func (h *clientHello) nextProtocol() Verdict {
-	if h.listLeft == 0 {
-		return h.nextExtension()
-	}
-	return verdict(h.takeItem(stepProtocolLen, opInt, 1))
+	return ok
 }

@@ -1,218 +1,258 @@
 package dpi
 
-import "bytes"
+import (
+	"bytes"
 
-// HTTP reads the head of the first HTTP/1 request of a TCP stream (RFC 9112) and finds its host: the authority of
-// an absolute target, else the Host field.
-type HTTP struct {
-	result  Result
-	verdict Verdict
-	state   httpState
-	line    [maxHTTPLine]byte // the start of the current line, or of the target
-	n       int               // bytes kept of it
-	method  int               // bytes of the method, then of the version
-	read    int               // bytes of the client so far
-	whole   bool              // the line fits
-	fields  int
-}
-
-// maxHTTPHead bounds the head, maxHTTPLine what is kept of a line: "Host:" and the longest authority with white space to spare.
-const (
-	maxHTTPHead   = 16 << 10
-	maxHTTPLine   = 320
-	maxHTTPMethod = 20
+	"github.com/trenza-router/trenza/router/flow"
 )
 
-type httpState uint8
-
+// maxHead bounds the head of a request, maxMethod the method's name.
 const (
-	httpMethod httpState = iota
-	httpTarget
-	httpVersion
-	httpField
+	maxHead   = 16 << 10
+	maxMethod = 20
 )
 
-// NewHTTP makes a parser ready for a flow.
-func NewHTTP() *HTTP {
-	h := new(HTTP)
-	h.Reset()
-	return h
+func httpParser() Parser {
+	return Parser{Protocol: HTTP, Over: flow.ProtoTCP, Budget: maxHead, Read: readHTTP}
 }
 
-func (h *HTTP) Reset() {
-	h.result.reset(SourceHTTP)
-	h.verdict, h.state, h.method, h.read, h.fields = Need, httpMethod, 0, 0, 0
-	h.newLine()
-}
-
-func (h *HTTP) newLine() { h.n, h.whole = 0, true }
-
-func (h *HTTP) Result() *Result { return &h.result }
-
-func (h *HTTP) Feed(dir Direction, b []byte) Verdict {
-	if dir == FromServer {
-		return h.verdict
+// readHTTP reads the head of the first HTTP/1 request (RFC 9112) and finds its host: the authority of an absolute target or of
+// CONNECT, else the Host field. A connection of which only the server was seen shows its answer.
+func readHTTP(v *View, r *Result) Verdict {
+	if len(v.Client) == 0 {
+		return readResponse(v.Server, r)
 	}
-	for len(b) > 0 && h.verdict == Need {
-		if h.read >= maxHTTPHead {
-			h.verdict = NotMine
+	head := v.Client[:min(len(v.Client), maxHead)]
+	fields, verdict := readRequestLine(head, r)
+	if verdict != Found {
+		r.waits = r.waits && len(head) < maxHead
+		return verdict
+	}
+	for {
+		end := bytes.IndexByte(fields, '\n')
+		if end < 0 {
 			break
 		}
-		if h.state == httpField {
-			b = h.fieldBytes(b)
-			continue
+		line := fields[:end]
+		fields = fields[end+1:]
+		if end > 0 && line[end-1] == '\r' {
+			line = line[:end-1]
 		}
-		h.read++
-		h.verdict = h.requestByte(b[0])
-		b = b[1:]
-	}
-	return h.verdict
-}
-
-const httpVersionText = "HTTP/1."
-
-// requestByte goes through "METHOD target HTTP/1.x CR LF".
-func (h *HTTP) requestByte(c byte) Verdict {
-	switch h.state {
-	case httpMethod:
-		switch {
-		case c >= 'A' && c <= 'Z' || c == '-' && h.method > 0:
-			h.method++
-			return verdict(h.method <= maxHTTPMethod)
-		case c == ' ' && h.method >= 3:
-			h.state = httpTarget
-			return Need
+		if len(line) == 0 {
+			return Found
 		}
-		return NotMine
-	case httpTarget:
-		if c == ' ' && (h.n > 0 || !h.whole) {
-			h.state, h.method = httpVersion, 0
-			return Need
+		if line[0] == ' ' || line[0] == '\t' {
+			continue // an obsolete continuation of the line before (RFC 9112 §5.2)
 		}
-		if c <= ' ' || c == 0x7f {
+		if !readField(line, r) {
 			return NotMine
 		}
-		h.keep(c)
-		return Need
 	}
-	// httpVersion
-	switch {
-	case h.method < len(httpVersionText):
-		if c != httpVersionText[h.method] {
-			return NotMine
-		}
-	case h.method == len(httpVersionText):
-		if c < '0' || c > '9' {
-			return NotMine
-		}
-	case c == '\r' && h.method == len(httpVersionText)+1:
-	case c == '\n':
-		return h.request()
-	default:
-		return NotMine
-	}
-	h.method++
-	return Need
-}
-
-func (h *HTTP) keep(c byte) {
-	if h.n < len(h.line) {
-		h.line[h.n] = c
-		h.n++
-	} else {
-		h.whole = false
-	}
-}
-
-// request judges the whole request line: an absolute target names the host and prevails over the Host field
-// (RFC 9112 §3.2.2).
-func (h *HTTP) request() Verdict {
-	target := h.line[:h.n]
-	whole := h.whole
-	h.state = httpField
-	h.newLine()
-	if len(target) > 0 && target[0] == '/' {
-		return Need
-	}
-	if i := bytes.Index(target, []byte("://")); i > 0 && i <= 5 {
-		rest := target[i+3:]
-		end := bytes.IndexAny(rest, "/?#")
-		if end < 0 {
-			if end = len(rest); !whole {
-				return Need
-			}
-		}
-		rest = rest[:end]
-		if at := bytes.LastIndexByte(rest, '@'); at >= 0 {
-			rest = rest[at+1:]
-		}
-		h.authority(rest)
+	if len(head) == maxHead {
 		return Found
 	}
-	return Need // "*" of OPTIONS, the authority of CONNECT (its Host field says the same)
+	r.waits = true
+	return Likely
 }
 
-// fieldBytes takes bytes up to the end of a line, at most to the end of the budget, and returns the rest.
-func (h *HTTP) fieldBytes(b []byte) []byte {
-	n := min(len(b), maxHTTPHead-h.read)
-	end := bytes.IndexByte(b[:n], '\n')
-	if end >= 0 {
-		n = end + 1
+// readRequestLine goes through "METHOD target HTTP/1.x CR LF" and returns what follows it.
+func readRequestLine(b []byte, r *Result) (fields []byte, v Verdict) {
+	at := 0
+	for at < len(b) && (b[at] >= 'A' && b[at] <= 'Z' || b[at] == '-' && at > 0) {
+		at++
 	}
-	h.read += n
-	part := b[:n]
-	if end >= 0 {
-		part = b[:end]
+	if at > maxMethod || at < len(b) && (b[at] != ' ' || at < 3) {
+		return nil, NotMine
 	}
-	if kept := copy(h.line[h.n:], part); kept < len(part) {
-		h.whole = false
-		h.n += kept
-	} else {
-		h.n += kept
+	if at++; at >= len(b) {
+		return nil, Need
 	}
-	if end >= 0 {
-		h.verdict = h.field()
+	method, start := b[:at-1], at
+	for at < len(b) && b[at] > ' ' && b[at] != 0x7f {
+		at++
 	}
-	return b[n:]
+	target := b[start:at]
+	if at == len(b) {
+		if r.waits = len(target) > 0 && target[0] == '/' && knownMethod(method); r.waits {
+			return nil, Likely
+		}
+		return nil, Need
+	}
+	if b[at] != ' ' || len(target) == 0 {
+		return nil, NotMine
+	}
+	const version = "HTTP/1."
+	rest := b[at+1:]
+	if n := min(len(rest), len(version)); string(rest[:n]) != version[:n] {
+		return nil, NotMine
+	}
+	if len(rest) <= len(version) {
+		return nil, Need
+	}
+	if rest = rest[len(version):]; rest[0] < '0' || rest[0] > '9' {
+		return nil, NotMine
+	}
+	rest = rest[1:]
+	if len(rest) > 0 && rest[0] == '\r' {
+		rest = rest[1:]
+	}
+	if len(rest) == 0 {
+		r.waits = true
+		return nil, Likely
+	}
+	if rest[0] != '\n' {
+		return nil, NotMine
+	}
+	if isAnnounce(target) && string(method) == "GET" {
+		r.Protocol = BitTorrent
+	}
+	readTarget(method, target, r)
+	return rest[1:], Found
 }
 
-// field judges a whole line of the head.
-func (h *HTTP) field() Verdict {
-	line, whole := h.line[:h.n], h.whole
-	h.newLine()
-	if whole && len(line) > 0 && line[len(line)-1] == '\r' {
-		line = line[:len(line)-1]
+func knownMethod(m []byte) bool {
+	switch string(m) {
+	case "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS":
+		return true
 	}
-	if len(line) == 0 {
-		return Found // end of the head without a Host field
+	return false
+}
+
+// isAnnounce tells a client of BitTorrent at its tracker (BEP 3, "Trackers"; BEP 48): the hash of a torrent, as the first parameter or after
+// those of the tracker's user.
+func isAnnounce(target []byte) bool {
+	i := bytes.IndexByte(target, '?')
+	if i < 0 {
+		return false
 	}
-	folded := line[0] == ' ' || line[0] == '\t' // an obsolete continuation of the line before (RFC 9112 §5.2)
-	if h.fields++; folded {
-		return verdict(h.fields > 1)
+	path, query := target[:i], target[i+1:]
+	return (bytes.HasSuffix(path, []byte("/announce")) || bytes.HasSuffix(path, []byte("/scrape"))) &&
+		(bytes.HasPrefix(query, []byte("info_hash=")) || bytes.Contains(query, []byte("&info_hash=")))
+}
+
+// readTarget keeps the host of a target that names one: it prevails over the Host field (RFC 9112 §3.2.2).
+func readTarget(method, target []byte, r *Result) {
+	if target[0] == '/' {
+		return
 	}
+	if string(method) == "CONNECT" {
+		r.inner = true
+		keepAuthority(target, r)
+		return
+	}
+	i := bytes.Index(target[:min(len(target), 8)], []byte("://"))
+	if i <= 0 {
+		return
+	}
+	rest := target[i+3:]
+	if end := bytes.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	if at := bytes.LastIndexByte(rest, '@'); at >= 0 {
+		rest = rest[at+1:]
+	}
+	keepAuthority(rest, r)
+}
+
+// readField judges one line of the head: only two are of use.
+func readField(line []byte, r *Result) bool {
 	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 && whole || colon < 0 {
-		return NotMine
+	if colon <= 0 {
+		return false
 	}
-	if !isHostField(line[:colon]) {
-		return Need
+	switch name := line[:colon]; {
+	case isWord(name, "host"):
+		if r.n == 0 {
+			keepAuthority(bytes.Trim(line[colon+1:], " \t"), r)
+		}
+	case isWord(name, "upgrade"):
+		if isWord(bytes.Trim(line[colon+1:], " \t"), "websocket") {
+			r.Protocol = WebSocket
+		}
 	}
-	if whole {
-		h.authority(bytes.Trim(line[colon+1:], " \t"))
-	}
-	return Found
+	return true
 }
 
-func isHostField(name []byte) bool {
-	return len(name) == 4 && name[0]|0x20 == 'h' && name[1]|0x20 == 'o' && name[2]|0x20 == 's' && name[3]|0x20 == 't'
+// isWord compares without regard to case; word is in lower case letters.
+func isWord(b []byte, word string) bool {
+	if len(b) != len(word) {
+		return false
+	}
+	for i, c := range b {
+		if c|0x20 != word[i] {
+			return false
+		}
+	}
+	return true
 }
 
-// authority keeps the host of "host" or "host:port". A literal address is no host name and leaves the host empty.
-func (h *HTTP) authority(b []byte) {
-	if i := bytes.LastIndexByte(b, ':'); i >= 0 && len(b)-i <= maxPort {
+// keepAuthority keeps the host of "host" or "host:port".
+func keepAuthority(b []byte, r *Result) {
+	if i := bytes.LastIndexByte(b, ':'); i >= 0 && len(b)-i <= maxPort && b[len(b)-1] != ']' {
 		b = b[:i]
 	}
-	if len(b) <= len(h.result.host) {
-		h.result.keepHost(copy(h.result.host[:], b))
+	if len(b) > 0 && len(b) <= len(r.host) {
+		if r.keepHost(copy(r.host[:], b)); r.n == 0 && isLiteral(b) {
+			r.n, r.Literal = copy(r.host[:], bytes.Trim(b, "[]")), true
+		}
+		if r.n > 0 {
+			r.Source = SourceHTTP
+		}
 	}
+}
+
+// isLiteral tells whether a host is an address: four numbers, or anything of an IPv6 address's letters in brackets (RFC 3986 §3.2.2).
+func isLiteral(b []byte) bool {
+	if len(b) > 4 && b[0] == '[' && b[len(b)-1] == ']' {
+		for _, c := range b[1 : len(b)-1] {
+			if hex := c|0x20 >= 'a' && c|0x20 <= 'f'; !hex && c != ':' && c != '.' && (c < '0' || c > '9') {
+				return false
+			}
+		}
+		return bytes.IndexByte(b, ':') > 0
+	}
+	parts, number, digits := 1, 0, 0
+	for _, c := range b {
+		switch {
+		case c == '.' && digits > 0:
+			parts, number, digits = parts+1, 0, 0
+		case c >= '0' && c <= '9' && digits < 3:
+			number, digits = 10*number+int(c-'0'), digits+1
+		default:
+			return false
+		}
+		if number > 255 {
+			return false
+		}
+	}
+	return parts == 4 && digits > 0
+}
+
+// readResponse recognises the answer of a server whose client was not seen. It is never NotMine: the client's bytes decide.
+func readResponse(b []byte, r *Result) Verdict {
+	const start = "HTTP/1."
+	if len(b) < len(start)+5 || string(b[:len(start)]) != start || b[len(start)+1] != ' ' || b[len(start)+2] < '1' || b[len(start)+2] > '5' {
+		return Need
+	}
+	r.Confidence = 90
+	return Likely
+}
+
+// RequestPath is the path, with its query, of the HTTP/1 request that a stream begins with (RFC 9112 §3.2); "" when there is none, or its
+// line has not ended yet.
+func RequestPath(stream []byte) string {
+	var r Result
+	if _, v := readRequestLine(stream[:min(len(stream), maxHead)], &r); v != Found {
+		return ""
+	}
+	_, rest, _ := bytes.Cut(stream, []byte(" "))
+	target, _, _ := bytes.Cut(rest, []byte(" "))
+	if _, absolute, ok := bytes.Cut(target, []byte("://")); ok && target[0] != '/' {
+		slash := bytes.IndexByte(absolute, '/')
+		if slash < 0 {
+			return "/"
+		}
+		target = absolute[slash:]
+	}
+	return string(target)
 }

@@ -20,18 +20,9 @@ type Verdict uint8
 const (
 	Need    Verdict = iota // can be mine; more bytes will tell
 	Found                  // mine, and Result is complete
-	NotMine                // not mine, broken, or over the budget; stays so until Reset
+	NotMine                // not mine, broken, or over the budget; stays so
+	Likely                 // looks like mine, but so could something else: counts when the reading ends and nothing better was found
 )
-
-// Parser reads one protocol. Stream parsers (TCP) get the bytes of each direction in order, cut anywhere;
-// datagram parsers (UDP) get one datagram a call, in any order. After Found or NotMine, Feed changes nothing.
-type Parser interface {
-	Feed(dir Direction, payload []byte) Verdict
-	// Result is meaningful after Found. It points into the parser and is good until Reset.
-	Result() *Result
-	// Reset makes the parser ready for another flow.
-	Reset()
-}
 
 // Source is the protocol that a name was read from.
 type Source uint8
@@ -40,6 +31,11 @@ const (
 	SourceTLS Source = iota + 1
 	SourceHTTP
 	SourceQUIC
+	SourceDNS         // the first question
+	SourceSOCKS       // what the proxy is asked for
+	SourceCertificate // the server's, TLS 1.2 and older: one of the names it may answer for, not the one that was asked for
+	SourceSIP
+	SourceRTSP
 )
 
 func (s Source) String() string {
@@ -50,20 +46,40 @@ func (s Source) String() string {
 		return "http"
 	case SourceQUIC:
 		return "quic"
+	case SourceDNS:
+		return "dns"
+	case SourceSOCKS:
+		return "socks"
+	case SourceCertificate:
+		return "certificate"
+	case SourceSIP:
+		return "sip"
+	case SourceRTSP:
+		return "rtsp"
 	}
 	return "unknown"
 }
 
-// Result is what a parser read. Host is in the form of flow.CleanHost, or empty when the client named none.
+// Result is what a parser read. Host is in the form of flow.CleanHost, a literal address, or empty when the client named none.
 type Result struct {
-	Source Source
-	ALPN   ALPN
+	Protocol Protocol
+	// Confidence is how sure Found (or Likely) is, 1 to 100: 95 for a proof by structure, 80 for a distinct pattern of a few bytes,
+	// 60 for one that others could have by chance.
+	Confidence uint8
+	Source     Source // that Host was read from
+	ALPN       ALPN
 	// ECH: the hello carries an encrypted one (RFC 9849), so Host may be the outer name, which is that of the
 	// front and not of the service. Browsers also send a decoy (GREASE) that looks the same; then Host is true. The
 	// wire alone cannot tell them apart.
-	ECH  bool
-	host [flow.MaxHost + maxPort]byte
-	n    int
+	ECH bool
+	// Literal: Host is an address, which the client wrote where a name should stand.
+	Literal bool
+	// Front: Host is a name that only fronts of encrypted hellos have. The service behind it is hidden.
+	Front bool
+	waits bool // see Parser
+	inner bool // a stream of its own follows, which may have a hello (CONNECT)
+	host  [flow.MaxHost + maxPort]byte
+	n     int
 }
 
 // maxPort is the length of ":65535" and a final dot, which may follow a host name in HTTP.
@@ -75,9 +91,14 @@ func (r *Result) Host() []byte { return r.host[:r.n] }
 // keepHost normalises the first n bytes of the host buffer and keeps them if they are a host name.
 func (r *Result) keepHost(n int) { r.n = copy(r.host[:], flow.CleanHostBytes(r.host[:n])) }
 
-func (r *Result) reset(s Source) {
-	r.Source, r.ALPN, r.ECH, r.n = s, ALPN{}, false, 0
+// reset prepares for a parser of the protocol. The name's bytes stay: what counts is their number.
+func (r *Result) reset(p Protocol) {
+	r.Protocol, r.Confidence, r.Source, r.n = p, proven, 0, 0
+	r.ALPN.n, r.ECH, r.Literal, r.Front, r.waits, r.inner = 0, false, false, false, false, false
 }
+
+// proven is the confidence of a proof by structure.
+const proven = 95
 
 // ALPN is a list of application protocols in the order offered (RFC 7301), as a value: names of one length byte each.
 // Names beyond its size are left out.

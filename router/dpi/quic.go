@@ -3,114 +3,123 @@ package dpi
 import (
 	"bytes"
 	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
+
+	"github.com/trenza-router/trenza/router/flow"
 )
 
-// QUIC reads the ClientHello out of a client's Initial packets, versions 1 and 2 and draft 29 (RFC 9000 §17.2.2, RFC 9001 §5,
-// RFC 9369). Initial packets are encrypted with a key that anyone on the path can derive from the first connection id.
-type QUIC struct {
-	hello     clientHello
-	result    Result
-	verdict   Verdict
-	datagrams int
-	keys      initialKeys
-	crypto    assembly
-	scratch   []byte // a packet with its header protection removed, decrypted in place
+// maxQUICPacket is how much of a datagram is looked at.
+const maxQUICPacket = 4096
+
+func quicParser() Parser {
+	return Parser{Protocol: QUIC, Over: flow.ProtoUDP, Read: readQUIC}
 }
 
-// maxQUICDatagrams bounds the client datagrams read of a flow; maxQUICPacket is the longest datagram looked at.
-const (
-	maxQUICDatagrams = 8
-	maxQUICPacket    = 4096
-)
-
-// initialKeys protect what the client sends in Initial packets.
-type initialKeys struct {
-	valid   bool // they have opened a packet
-	version uint32
-	dcid    [20]byte
-	dcidLen int
-	aead    cipher.AEAD
-	header  cipher.Block
-	iv      [12]byte
+// quicMemory is what the reading of a QUIC connection keeps between its datagrams.
+type quicMemory struct {
+	keys    initialKeys
+	crypto  assembly
+	scratch []byte // a packet with its header protection removed, decrypted in place
+	mask    [aes.BlockSize]byte
+	nonce   [12]byte
 }
 
-const (
-	quicV1      = 1
-	quicV2      = 0x6b3343cf
-	quicDraft29 = 0xff00001d
-)
-
-// quicSuite is what tells one version's Initial packets from another's.
-type quicSuite struct {
-	salt        string
-	key, iv, hp string // labels in the form of HKDF-Expand-Label (RFC 8446 §7.1)
-	initial     byte   // the two type bits of an Initial packet
-	retry       byte
+func (q *quicMemory) reset() {
+	q.keys = initialKeys{}
+	q.crypto.reset(maxHello + 4)
 }
 
-func suiteOf(version uint32) (quicSuite, bool) {
-	const key, iv, hp = "\x00\x10\x0etls13 quic key\x00", "\x00\x0c\x0dtls13 quic iv\x00", "\x00\x10\x0dtls13 quic hp\x00"
-	switch version {
-	case quicV1:
-		return quicSuite{"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a", key, iv, hp, 0, 3}, true
-	case quicDraft29:
-		return quicSuite{"\xaf\xbf\xec\x28\x99\x93\xd2\x4c\x9e\x97\x86\xf1\x9c\x61\x11\xe0\x43\x90\xa8\x99", key, iv, hp, 0, 3}, true
-	case quicV2:
-		return quicSuite{"\x0d\xed\xe3\xde\xf7\x00\xa6\xdb\x81\x93\x81\xbe\x6e\x26\x9d\xcb\xf9\xbd\x2e\xd9",
-			"\x00\x10\x10tls13 quicv2 key\x00", "\x00\x0c\x0ftls13 quicv2 iv\x00", "\x00\x10\x0ftls13 quicv2 hp\x00", 1, 0}, true
+// readQUIC reads the ClientHello out of a client's Initial packets, QUIC versions 1 and 2 and the drafts before them (RFC 9000 §17.2.2,
+// RFC 9001 §5, RFC 9369), and the clear one of Google's first versions. Initial packets are encrypted with a key that anyone on the
+// path can derive from the first connection id. What else has a long header of a version that we know shows the protocol only; so
+// do, at port 443, datagrams from the middle of a connection.
+func readQUIC(v *View, r *Result) Verdict {
+	if v.ServerPort == 853 {
+		r.Protocol = DoQ
 	}
-	return quicSuite{}, false
-}
-
-// NewQUIC makes a parser ready for a flow.
-func NewQUIC() *QUIC {
-	q := new(QUIC)
-	q.Reset()
-	return q
-}
-
-func (q *QUIC) Reset() {
-	q.hello.reset()
-	q.result.reset(SourceQUIC)
-	q.crypto.reset(maxHello+4, false)
-	q.verdict, q.datagrams, q.keys = Need, 0, initialKeys{}
-}
-
-func (q *QUIC) Result() *Result { return &q.result }
-
-// Feed reads one datagram of the client; several packets may share it (RFC 9000 §12.2).
-func (q *QUIC) Feed(dir Direction, b []byte) Verdict {
-	if dir == FromServer || q.verdict != Need {
-		return q.verdict
+	b := v.Payload[:min(len(v.Payload), maxQUICPacket)]
+	switch {
+	case len(b) > 0 && b[0]&0xc0 == 0xc0:
+		return readLong(v, b, r)
+	case isNegotiation(b):
+		r.Confidence = 90
+		return Likely
 	}
-	if q.datagrams++; q.datagrams > maxQUICDatagrams {
-		q.verdict = NotMine
+	if verdict := readGoogle(b, r); verdict != NotMine {
+		return verdict
+	}
+	switch {
+	case v.room != nil && v.room.quic.keys.valid: // the connection goes on before its hello was complete
+		r.waits = true
+		return Likely
+	case v.ServerPort != 443 && v.ClientPort != 443 || !isShort(b, len(v.Payload)):
 		return NotMine
 	}
-	b = b[:min(len(b), maxQUICPacket)]
-	any := false
-	for len(b) > 0 && q.verdict == Need {
-		p, ok := parseLongHeader(b)
+	for i := range v.Heads {
+		if h := &v.Heads[i]; !isShort(h.Bytes(), int(h.Size)) && (h.n == 0 || h.b[0]&0xc0 != 0xc0) {
+			return NotMine
+		}
+	}
+	if len(v.Heads) < 3 {
+		return Need
+	}
+	r.Confidence = 60
+	return Likely
+}
+
+// isShort tells whether a datagram can be a packet with a short header (RFC 9000 §17.3.1): the fixed bit, and room for the sample
+// of header protection.
+func isShort(b []byte, size int) bool { return len(b) > 0 && b[0]&0xc0 == 0x40 && size >= 21 }
+
+// readLong reads a datagram that begins with a long header; several packets may share it (RFC 9000 §12.2).
+func readLong(v *View, b []byte, r *Result) Verdict {
+	if verdict := readGoogle(b, r); verdict != NotMine {
+		return verdict
+	}
+	any := isNegotiation(b)
+	for len(b) > 0 {
+		p, ok := parseLong(b)
 		if !ok {
 			break
 		}
 		any = true
-		if p.initial {
-			q.initial(p)
+		if p.initial && readInitial(v, p, r) {
+			return Found
 		}
 		b = b[p.size:]
 	}
-	if !any && !q.keys.valid {
-		q.verdict = NotMine
+	if !any {
+		return NotMine
 	}
-	return q.verdict
+	if r.waits = v.room != nil && v.room.quic.keys.valid; !r.waits {
+		r.Confidence = 90
+	}
+	return Likely
 }
 
-// longPacket is a packet with a long header of a version we know.
+// isNegotiation recognises what has a long header of no version: a server's Version Negotiation packet (RFC 8999 §6), and a client's
+// packet with a version that is reserved for provoking it (RFC 9000 §15).
+func isNegotiation(b []byte) bool {
+	if len(b) < 7 || b[0]&0x80 == 0 {
+		return false
+	}
+	version := binary.BigEndian.Uint32(b[1:])
+	at, _, ok := connectionIDs(b)
+	if !ok {
+		return false
+	}
+	if version != 0 {
+		return version&0x0f0f0f0f == 0x0a0a0a0a && len(b) >= 1200
+	}
+	known := false
+	for b = b[at:]; len(b) >= 4; b = b[4:] {
+		_, ok := suiteOf(binary.BigEndian.Uint32(b))
+		known = known || ok
+	}
+	return known && len(b) == 0
+}
+
+// longPacket is a packet with a long header of a version that we know.
 type longPacket struct {
 	bytes   []byte // the whole packet; header up to pn, then the protected rest
 	size    int    // of it in the datagram
@@ -120,7 +129,22 @@ type longPacket struct {
 	initial bool
 }
 
-func parseLongHeader(b []byte) (p longPacket, ok bool) {
+// connectionIDs returns the destination's id and where what follows both ids begins.
+func connectionIDs(b []byte) (at int, dcid []byte, ok bool) {
+	at = 5
+	for i := range 2 { // destination, then source
+		if at >= len(b) || b[at] > 20 || at+1+int(b[at]) > len(b) {
+			return 0, nil, false
+		}
+		id := b[at+1 : at+1+int(b[at])]
+		if at += 1 + len(id); i == 0 {
+			dcid = id
+		}
+	}
+	return at, dcid, true
+}
+
+func parseLong(b []byte) (p longPacket, ok bool) {
 	if len(b) < 7 || b[0]&0xc0 != 0xc0 {
 		return p, false
 	}
@@ -129,19 +153,15 @@ func parseLongHeader(b []byte) (p longPacket, ok bool) {
 	if !known {
 		return p, false
 	}
-	at := 5
-	for i := range 2 { // destination, then source connection id
-		if at >= len(b) || b[at] > 20 || at+1+int(b[at]) > len(b) {
-			return p, false
-		}
-		id := b[at+1 : at+1+int(b[at])]
-		if at += 1 + len(id); i == 0 {
-			p.dcid = id
-		}
+	at, dcid, ok := connectionIDs(b)
+	if !ok {
+		return p, false
 	}
+	p.dcid = dcid
 	kind := b[0] >> 4 & 3
-	if kind == suite.retry {
-		return p, false // only servers send it
+	if kind == suite.retry { // a token and its tag (RFC 9000 §17.2.5)
+		p.bytes, p.size = b, len(b)
+		return p, len(b)-at >= 16
 	}
 	if p.initial = kind == suite.initial; p.initial {
 		token, n := varint(b[at:])
@@ -176,124 +196,99 @@ func varint(b []byte) (v uint64, n int) {
 	return v, n
 }
 
-// initial opens an Initial packet and reads its frames. The keys come from the id of the client's first packet and stay
-// when the client goes over to the server's id; only a Retry changes them (RFC 9001 §5.2). So: the keys
-// that opened a packet before, else those of this packet's id.
-func (q *QUIC) initial(p longPacket) {
+// readInitial opens an Initial packet and reads its frames. The keys come from the id of the client's first packet and stay
+// when the client goes over to the server's id; only a Retry changes them (RFC 9001 §5.2). So: the keys that opened a packet
+// before, else those of this packet's id. A server's packet opens with neither: its keys come from another label.
+func readInitial(v *View, p longPacket, r *Result) bool {
+	if len(p.dcid) == 0 { // a server's, to a client without ids
+		return false
+	}
+	q := &v.needRoom().quic
 	if q.keys.valid && q.keys.version == p.version {
 		if payload, ok := q.open(p, &q.keys); ok {
-			q.frames(payload)
-			return
+			return q.frames(payload, p.version, r)
 		}
 		if bytes.Equal(p.dcid, q.keys.dcid[:q.keys.dcidLen]) {
-			return
+			return false
 		}
 	}
+	if q.keys.valid && v.Dir == FromServer {
+		return false
+	}
 	var keys initialKeys
-	if len(p.dcid) < 8 || !keys.derive(p.version, p.dcid) { // RFC 9000 §7.2: the first id has at least 8 bytes
-		return
+	if !keys.derive(p.version, p.dcid) {
+		return false
 	}
-	if payload, ok := q.open(p, &keys); ok {
-		keys.valid = true
-		q.keys = keys
-		q.frames(payload)
-	}
-}
-
-func (k *initialKeys) derive(version uint32, dcid []byte) bool {
-	suite, ok := suiteOf(version)
+	payload, ok := q.open(p, &keys)
 	if !ok {
 		return false
 	}
-	k.version = version
-	k.dcidLen = copy(k.dcid[:], dcid)
-	initial, err := hkdf.Extract(sha256.New, dcid, []byte(suite.salt))
-	if err != nil {
-		return false
+	if !q.keys.valid {
+		q.crypto.reset(maxHello + 4)
 	}
-	client, err1 := hkdf.Expand(sha256.New, initial, "\x00\x20\x0ftls13 client in\x00", 32)
-	key, err2 := hkdf.Expand(sha256.New, client, suite.key, 16)
-	iv, err3 := hkdf.Expand(sha256.New, client, suite.iv, 12)
-	hp, err4 := hkdf.Expand(sha256.New, client, suite.hp, 16)
-	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
-		return false
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return false
-	}
-	copy(k.iv[:], iv)
-	if k.aead, err = cipher.NewGCM(block); err != nil {
-		return false
-	}
-	k.header, err = aes.NewCipher(hp)
-	return err == nil
+	q.keys = keys
+	q.keys.valid = true
+	return q.frames(payload, p.version, r)
 }
 
-// open removes the header protection (RFC 9001 §5.4) and decrypts, in q.scratch.
-func (q *QUIC) open(p longPacket, k *initialKeys) (payload []byte, ok bool) {
-	const sampleAt, sampleLen = 4, 16
-	if len(p.bytes) < p.pn+sampleAt+sampleLen {
-		return nil, false
-	}
-	q.scratch = append(q.scratch[:0], p.bytes...)
-	b := q.scratch
-	var mask [aes.BlockSize]byte
-	k.header.Encrypt(mask[:], b[p.pn+sampleAt:p.pn+sampleAt+sampleLen])
-	b[0] ^= mask[0] & 0x0f
-	pnLen := int(b[0]&3) + 1
-	nonce := k.iv
-	for i := range pnLen {
-		b[p.pn+i] ^= mask[1+i]
-		// The first packets of a flow have small numbers: the truncated number is the number.
-		nonce[len(nonce)-pnLen+i] ^= b[p.pn+i]
-	}
-	head, sealed := b[:p.pn+pnLen], b[p.pn+pnLen:]
-	payload, err := k.aead.Open(sealed[:0], nonce[:], sealed, head)
-	return payload, err == nil
-}
-
-// Frames that a client may put into Initial packets (RFC 9000 §12.4).
+// Frames that a client may put into Initial packets (RFC 9000 §12.4), and the number that CRYPTO had in Google's last versions.
 const (
-	framePadding = 0x00
-	framePing    = 0x01
-	frameACK     = 0x02
-	frameACKECN  = 0x03
-	frameCrypto  = 0x06
+	framePadding      = 0x00
+	framePing         = 0x01
+	frameACK          = 0x02
+	frameACKECN       = 0x03
+	frameCrypto       = 0x06
+	frameGoogleCrypto = 0x08
 )
 
-// frames feeds the CRYPTO frames to the hello in the order of their offsets.
-func (q *QUIC) frames(b []byte) {
-	for len(b) > 0 && q.verdict == Need {
+// frames puts the CRYPTO frames in order and reads the hello in them.
+func (q *quicMemory) frames(b []byte, version uint32, r *Result) bool {
+	if isGoogleVersion(version) && readCHLO(b, r) == Found {
+		return true
+	}
+	news := false
+	for len(b) > 0 {
 		kind := b[0]
 		b = b[1:]
-		switch kind {
-		case framePadding, framePing:
-		case frameACK, frameACKECN:
-			if b = skipACK(b, kind == frameACKECN); b == nil {
-				return
-			}
-		case frameCrypto:
+		switch {
+		case kind == framePadding || kind == framePing:
+		case kind == frameACK || kind == frameACKECN:
+			b = skipACK(b, kind == frameACKECN)
+		case kind == frameCrypto || kind == frameGoogleCrypto && isGoogleVersion(version):
 			offset, n := varint(b)
 			if n == 0 {
-				return
+				b = nil
+				break
 			}
 			length, m := varint(b[n:])
 			if m == 0 || length > uint64(len(b)-n-m) {
-				return
+				b = nil
+				break
 			}
 			data := b[n+m : n+m+int(length)]
 			b = b[n+m+int(length):]
-			if offset > maxHello+4 {
-				continue
-			}
-			if ready, ok := q.crypto.add(int(offset), data); ok {
-				q.verdict = q.hello.feed(ready, &q.result)
+			if offset < maxHello+4 {
+				news = q.crypto.add(int(offset), data) || news
 			}
 		default:
-			return // CONNECTION_CLOSE, or what has no place here
+			b = nil // CONNECTION_CLOSE, or what has no place here
 		}
 	}
+	if !news {
+		return false
+	}
+	r.Source = SourceQUIC
+	verdict := readHello(q.crypto.prefix(), r)
+	if r.ALPN.Has("doq") {
+		r.Protocol = DoQ
+	}
+	return verdict == Found || verdict == NotMine && q.drop()
+}
+
+// drop forgets what turned out to be no hello.
+func (q *quicMemory) drop() bool {
+	q.crypto.reset(maxHello + 4)
+	return false
 }
 
 // skipACK returns what follows an ACK frame (RFC 9000 §19.3), nil when it is broken.

@@ -59,6 +59,10 @@ const (
 	BlockedBit Mark = 1 << 31
 )
 
+// SilentlyBlocked is set in the mark of a running flow that is blocked without an answer: a blocked flow without a choice has no use for its
+// class, and bit 0 of it says that.
+const SilentlyBlocked = BlockedBit | 1
+
 func (l LinkID) Mark() Mark   { return Mark(l) << linkShift & LinkMask }
 func (d DeviceID) Mark() Mark { return Mark(d) << deviceShift & DeviceMask }
 func (c AppClass) Mark() Mark { return Mark(c) & AppMask }
