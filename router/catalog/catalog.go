@@ -8,16 +8,37 @@ import (
 	"github.com/trenza-router/trenza/router/flow"
 )
 
-// App is an application as a household speaks of it.
+// App is an application as a household speaks of it. What it claims (domains, protocols, prefixes, ports) no other one does.
 type App struct {
-	ID       string // slug, never changes
-	Names    Names
-	Category string // id of a Category
-	Domains  []Domain
-	Prefixes []netip.Prefix
-	Ports    []Ports
-	File     string // where it was read from
+	ID        string // slug, never changes
+	Names     Names
+	Category  string // id of a Category
+	Domains   []Domain
+	Protocols []string // names of wire protocols (dpi.Protocol) that nothing else speaks
+	Prefixes  []netip.Prefix
+	Ports     []Ports
 }
+
+// Covering is the longest of the application's domains that covers a host; the zero Domain when none does.
+func (a App) Covering(host string) Domain {
+	var best Domain
+	for _, d := range a.Domains {
+		switch covers := host == d.Name || !d.Exact && strings.HasSuffix(host, "."+d.Name); {
+		case covers && d.Exact:
+			return d
+		case covers && len(d.Name) > len(best.Name):
+			best = d
+		}
+	}
+	return best
+}
+
+// Infrastructure is the category of what many applications share: content networks, clouds, sign-in and name services. Its
+// members have a name for people, and tell nothing about what a flow is for.
+const Infrastructure = "infrastructure"
+
+// Shared tells that this is infrastructure, of which nothing may be concluded about other flows to the same address.
+func (a App) Shared() bool { return a.Category == Infrastructure }
 
 // Category groups applications.
 type Category struct {
@@ -64,11 +85,11 @@ type Ports struct {
 
 // Catalog is the whole, ready to be asked.
 type Catalog struct {
+	version    uint64
 	apps       []App // by id
 	categories []Category
-	byID       map[string]int
-	suffix     map[string]int // domain -> index of the app, with all names below
-	exact      map[string]int
+	domains    table
+	protocols  map[string]int // wire protocol -> index of the application
 	prefixes   map[netip.Prefix]int
 	lengths    []prefixLength // that occur, longest first
 	ports      []portEntry    // by protocol and port
@@ -84,6 +105,13 @@ type portEntry struct {
 	app int
 }
 
+// Version numbers the editions of the built-in catalogue: a later one has a higher number, made of the date and two digits
+// (2026112201). An overlay does not change it.
+func (c *Catalog) Version() uint64 { return c.version }
+
+// Domains counts the domains of all applications.
+func (c *Catalog) Domains() int { return len(c.domains.domains) }
+
 // Apps returns all applications by id. The caller must not change them.
 func (c *Catalog) Apps() []App { return c.apps }
 
@@ -92,7 +120,7 @@ func (c *Catalog) Categories() []Category { return c.categories }
 
 // App finds an application by id.
 func (c *Catalog) App(id string) (App, bool) {
-	i, ok := c.byID[id]
+	i, ok := slices.BinarySearchFunc(c.apps, id, func(a App, id string) int { return strings.Compare(a.ID, id) })
 	if !ok {
 		return App{}, false
 	}
@@ -100,7 +128,7 @@ func (c *Catalog) App(id string) (App, bool) {
 }
 
 // HasApp tells whether an application of that id is known.
-func (c *Catalog) HasApp(id string) bool { _, ok := c.byID[id]; return ok }
+func (c *Catalog) HasApp(id string) bool { _, ok := c.App(id); return ok }
 
 // HasCategory tells whether a category of that id is known.
 func (c *Catalog) HasCategory(id string) bool {
@@ -109,7 +137,7 @@ func (c *Catalog) HasCategory(id string) bool {
 
 // Lookup finds the application of a host name in the form of flow.CleanHost: that of the longest domain that covers it.
 func (c *Catalog) Lookup(host string) (App, bool) {
-	if i, ok := c.find(host); ok {
+	if i, ok := c.domains.find(host); ok {
 		return c.apps[i], true
 	}
 	return App{}, false
@@ -117,29 +145,18 @@ func (c *Catalog) Lookup(host string) (App, bool) {
 
 // AppOf is Lookup for the id alone; "" when no application covers the host.
 func (c *Catalog) AppOf(host string) string {
-	if i, ok := c.find(host); ok {
+	if i, ok := c.domains.find(host); ok {
 		return c.apps[i].ID
 	}
 	return ""
 }
 
-func (c *Catalog) find(host string) (int, bool) {
-	if host == "" {
-		return 0, false
+// Protocol finds the application that a wire protocol, by the name that dpi gives it, means when no host is known.
+func (c *Catalog) Protocol(name string) (App, bool) {
+	if i, ok := c.protocols[name]; ok {
+		return c.apps[i], true
 	}
-	if i, ok := c.exact[host]; ok {
-		return i, true
-	}
-	for {
-		if i, ok := c.suffix[host]; ok {
-			return i, true
-		}
-		dot := strings.IndexByte(host, '.')
-		if dot < 0 {
-			return 0, false
-		}
-		host = host[dot+1:]
-	}
+	return App{}, false
 }
 
 // Prefix finds the application of the longest address range that holds the address.

@@ -7,9 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/trenza-router/trenza/router/flow"
+	"golang.org/x/net/publicsuffix"
 )
 
 func mustLoad(t testing.TB, overlay string) *Catalog {
@@ -21,30 +23,60 @@ func mustLoad(t testing.TB, overlay string) *Catalog {
 	return c
 }
 
-func TestEmbeddedCatalogue(t *testing.T) {
+// TestBuiltInIsData: the compiled catalogue that the program carries is what the readable files say, and the tests that they contain
+// hold.
+func TestBuiltInIsData(t *testing.T) {
+	c, err := Compile(os.DirFS("data"), "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(c.Encode()) != builtIn {
+		t.Error("catalog.bin is not what data says: run \"make generate\", and raise data/VERSION for an edition of its own")
+	}
+}
+
+func TestBuiltInCatalogue(t *testing.T) {
 	c := mustLoad(t, "")
-	if len(c.Apps()) < 40 || len(c.Categories()) < 10 {
+	if len(c.Apps()) < 220 || len(c.Categories()) < 20 {
 		t.Errorf("%d applications in %d categories", len(c.Apps()), len(c.Categories()))
 	}
-	used := map[string]bool{}
+	used := map[string]int{}
 	for _, a := range c.Apps() {
-		used[a.Category] = true
+		used[a.Category]++
 		for _, d := range a.Domains {
-			if got := c.AppOf(d.Name); got != a.ID {
+			if got := c.AppOf(d.Name); got != a.ID && (!d.Exact || got == "") {
 				t.Errorf("%s of %s is found as %q", d, a.ID, got)
 			}
-			if Site(d.Name) == d.Name && strings.Count(d.Name, ".") == 0 {
+			if suffix, icann := publicsuffix.PublicSuffix(d.Name); icann && suffix == d.Name {
 				t.Errorf("%s of %s covers a whole top-level domain", d, a.ID)
 			}
 		}
 	}
 	for _, k := range c.Categories() {
-		if !used[k.ID] {
+		if used[k.ID] == 0 {
 			t.Errorf("category %s has no application", k.ID)
 		}
 	}
 	if c.HasCategory("nonsense") || !c.HasCategory("video") || c.HasApp("nonsense") || !c.HasApp("zoom") {
 		t.Error("known ids are not told from unknown ones")
+	}
+}
+
+// TestSharedDomainsAreNobodys: what serves many applications has a name, and is never taken for one of them.
+func TestSharedDomainsAreNobodys(t *testing.T) {
+	c := mustLoad(t, "")
+	for _, host := range []string{
+		"a.akamaihd.net", "x.akamaized.net", "e1.a.akamaiedge.net", "x.edgekey.net", "x.edgesuite.net", "d1.cloudfront.net", "s3.amazonaws.com",
+		"x.fastly.net", "x.azureedge.net", "x.azurefd.net", "x.trafficmanager.net", "x.blob.core.windows.net", "lh3.googleusercontent.com",
+		"fonts.gstatic.com", "storage.googleapis.com", "x.b-cdn.net", "x.cdn77.org", "x.llnwd.net", "cdn.jsdelivr.net", "x.oss-cn-beijing.aliyuncs.com",
+		"x.cos.ap-beijing.myqcloud.com", "x.bcebos.com", "x.workers.dev", "x.appspot.com", "x.firebaseio.com",
+	} {
+		if a, ok := c.Lookup(host); !ok || !a.Shared() {
+			t.Errorf("%s is %q of category %q, want shared infrastructure", host, a.ID, a.Category)
+		}
+	}
+	if a, _ := c.App("netflix"); a.Shared() {
+		t.Error("Netflix is shared infrastructure")
 	}
 }
 
@@ -54,7 +86,7 @@ func TestLookup(t *testing.T) {
 		"youtube.com": "youtube", "www.youtube.com": "youtube", "r3---sn-4g5e6nz7.googlevideo.com": "youtube",
 		"notyoutube.com": "", "com": "", "": "", "youtube.com.evil.example": "",
 		"google.com": "google-search", "mail.google.com": "gmail", "docs.google.com": "google-workspace",
-		"youtubei.googleapis.com": "youtube", "a.youtubei.googleapis.com": "",
+		"youtubei.googleapis.com": "youtube", "a.youtubei.googleapis.com": "google-services",
 		"edge-mqtt.facebook.com": "messenger", "www.facebook.com": "facebook",
 		"mmg.whatsapp.net": "whatsapp", "us04web.zoom.us": "zoom", "atv-ps.amazon.com": "prime-video", "www.amazon.com": "amazon",
 		"7.tlu.dl.delivery.mp.microsoft.com": "windows-update", "download.windowsupdate.com": "windows-update",
@@ -139,7 +171,7 @@ func TestOverlayWins(t *testing.T) {
 func TestBadFilesAreRefused(t *testing.T) {
 	const head = "id: x\nnames: {en: X, es: X, zh: X}\ncategory: video\n"
 	for _, tt := range []struct{ name, file, text, want string }{
-		{"unknown key", "apps/x.yaml", head + "domain: [a.example]\n", `x.yaml.*\n?.*4:1.*unknown field "domain"`},
+		{"unknown key", "apps/x.yaml", head + "domain: [a.example]\n", `x.yaml:4: unknown field "domain"`},
 		{"bad domain", "apps/x.yaml", head + "domains:\n  - a.example\n  - Not A Name\n", `x.yaml:6: domain "Not A Name"`},
 		{"upper case", "apps/x.yaml", head + "domains: [A.example]\n", `x.yaml:4: domain "A.example"`},
 		{"top level", "apps/x.yaml", head + "domains: [com]\n", `x.yaml:4: domain "com"`},
@@ -150,7 +182,13 @@ func TestBadFilesAreRefused(t *testing.T) {
 		{"names", "apps/x.yaml", "id: x\nnames: {en: X}\ncategory: video\ndomains: [a.example]\n", `x.yaml:2: give names`},
 		{"file name", "apps/y.yaml", head + "domains: [a.example]\n", `y.yaml:1: id "x"`},
 		{"nothing to match", "apps/x.yaml", head, `neither domains`},
+		{"protocol", "apps/x.yaml", head + "protocols: [No]\n", `x.yaml:4: protocol "No"`},
+		{"failing test", "apps/x.yaml", head + "domains: [a.example]\ntests:\n  match:\n    - b.example\n", `x.yaml:7: test: b.example belongs to no application`},
+		{"failing counter-test", "apps/x.yaml", head + "domains: [a.example]\ntests: {other: [b.a.example]}\n", `x.yaml:5: test: b.a.example belongs to x and must not`},
+		{"bad test", "apps/x.yaml", head + "domains: [a.example]\ntests: {other: [A b]}\n", `x.yaml:5: host "A b"`},
+		{"twice", "apps/x.yaml", head + "domains: [a.example, a.example]\n", `x.yaml:1: domain a.example is there twice`},
 		{"not yaml", "apps/x.yaml", "\t:::", `x.yaml`},
+		{"tag", "apps/x.yaml", head + "domains: !x\n  a: b\n", `x.yaml.*not YAML that can be read`},
 		{"category id", "categories.yaml", "- id: A b\n  names: {en: X, es: X, zh: X}\n", `categories.yaml:1: category id`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,7 +205,7 @@ func TestBadFilesAreRefused(t *testing.T) {
 		"apps/x.yaml": head + "domains: [a.example]\nports: [tcp/5-9]\n",
 		"apps/z.yaml": strings.Replace(head, "id: x", "id: z", 1) + "domains: [a.example]\nports: [tcp/9]\n",
 	}
-	if _, err := Load(writeFiles(t, two)); err == nil || !strings.Contains(err.Error(), "domain a.example belongs to x") || !strings.Contains(err.Error(), "port 9 of tcp belongs to x") {
+	if _, err := Load(writeFiles(t, two)); err == nil || !strings.Contains(err.Error(), "domain a.example belongs to x") || !strings.Contains(err.Error(), "port tcp/9 belongs to x") {
 		t.Errorf("two owners of one domain: %v", err)
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "missing")); err == nil {
@@ -175,13 +213,70 @@ func TestBadFilesAreRefused(t *testing.T) {
 	}
 }
 
+// TestOverlayGoesOnWithTheRest: a file with a mistake counts as not there, the others and the catalogue serve.
+func TestOverlayGoesOnWithTheRest(t *testing.T) {
+	base := mustLoad(t, "")
+	const names = "names: {en: X, es: X, zh: X}\ncategory: video\n"
+	c, problems := base.Overlay(writeFiles(t, map[string]string{
+		"apps/good.yaml": "id: good\n" + names + "domains: [good.example]\n",
+		"apps/bad.yaml":  "id: bad\n" + names + "domains: [Bad]\n",
+		"apps/zoom.yaml": "id: zoom\nnonsense: 1\n",
+		"apps/zz.yaml":   "id: zz\n" + names + "domains: [good.example, zz.example]\n",
+	}))
+	if len(problems) != 3 {
+		t.Errorf("problems: %v", problems)
+	}
+	for host, want := range map[string]string{"good.example": "good", "zz.example": "zz", "zoom.us": "zoom", "www.netflix.com": "netflix"} {
+		if got := c.AppOf(host); got != want {
+			t.Errorf("AppOf(%s) = %q, want %q", host, got, want)
+		}
+	}
+	if same, problems := base.Overlay(filepath.Join(t.TempDir(), "missing")); same != base || len(problems) != 1 {
+		t.Errorf("a missing overlay: %v", problems)
+	}
+	if base.HasApp("good") {
+		t.Error("the catalogue below changed")
+	}
+}
+
+// TestManyMistakesAreToldInTime: a long list with a mistake on every line is refused after the first ones.
+func TestManyMistakesAreToldInTime(t *testing.T) {
+	text := "id: x\nnames: {en: X, es: X, zh: X}\ncategory: video\ndomains:\n" + strings.Repeat("  - BAD\n", 5000)
+	_, problems := mustLoad(t, "").Overlay(writeFiles(t, map[string]string{"apps/x.yaml": text}))
+	if len(problems) != maxProblems || !strings.Contains(problems[0].Error(), `x.yaml:5: domain "BAD"`) {
+		t.Errorf("%d problems: %v", len(problems), problems[0])
+	}
+}
+
+// TestOverlayTakesAway: what an own application claims is no longer listed for the one that had it.
+func TestOverlayTakesAway(t *testing.T) {
+	c := mustLoad(t, writeFiles(t, map[string]string{
+		"apps/mine.yaml": "id: mine\nnames: {en: M, es: M, zh: M}\ncategory: video\nprefixes: [149.154.160.0/20]\nprotocols: [mtproto]\nports: [udp/8805]\n",
+	}))
+	if a, _ := c.Protocol("mtproto"); a.ID != "mine" {
+		t.Errorf("the protocol stays with %q", a.ID)
+	}
+	telegram, _ := c.App("telegram")
+	for _, p := range telegram.Prefixes {
+		if p == netip.MustParsePrefix("149.154.160.0/20") {
+			t.Error("the address range has two owners")
+		}
+	}
+	if zoom, _ := c.App("zoom"); cmp.Diff(zoom.Ports, []Ports{{flow.ProtoTCP, 8801, 8802}}) != "" {
+		t.Errorf("Zoom's ports are %v", zoom.Ports)
+	}
+}
+
 func FuzzAppFile(f *testing.F) {
-	f.Add("id: x\nnames: {en: X, es: X, zh: X}\ncategory: video\ndomains: [a.example]\nports: [udp/1-2]\nprefixes: [192.0.2.0/24]\n")
+	f.Add("id: x\nnames: {en: X, es: X, zh: X}\ncategory: video\ndomains: [a.example]\nports: [udp/1-2]\nprefixes: [192.0.2.0/24]\nprotocols: [stun]\ntests: {match: [a.example]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		dir := writeFiles(t, map[string]string{"apps/x.yaml": text})
-		c, err := load([]layer{{files: os.DirFS(dir), name: "fuzz"}})
-		if (c == nil) == (err == nil) {
-			t.Fatalf("catalogue %v with error %v", c, err)
+		b := builder{apps: map[string]*sourced{}, categories: []Category{{ID: "video"}}}
+		b.readApps(0, layer{fstest.MapFS{"apps/x.yaml": {Data: []byte(text)}}, "fuzz"})
+		if _, err := b.build(1); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.apps) == 0 && len(b.problems) == 0 {
+			t.Fatal("no application and no problem")
 		}
 	})
 }
@@ -200,19 +295,5 @@ func TestSite(t *testing.T) {
 	}
 	if SiteHash("") != 0 {
 		t.Error("no host has a site hash")
-	}
-}
-
-func BenchmarkLookup(b *testing.B) {
-	c := mustLoad(b, "")
-	b.ReportAllocs()
-	for b.Loop() {
-		c.AppOf("r3---sn-4g5e6nz7.googlevideo.com")
-	}
-}
-
-func BenchmarkLoad(b *testing.B) {
-	for b.Loop() {
-		mustLoad(b, "")
 	}
 }

@@ -2,319 +2,179 @@ package catalog
 
 import (
 	"cmp"
-	"embed"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/parser"
-
-	"github.com/trenza-router/trenza/router/flow"
 )
 
-//go:embed data
-var data embed.FS
+// The catalogue that the program carries: data, compiled. Kept true by TestBuiltInIsData and "make check-generated".
+//
+//go:generate go run ../.. catalog compile data catalog.bin
+//go:embed catalog.bin
+var builtIn string
 
-// appFile is the form of a file in data/apps.
-type appFile struct {
-	ID       string   `yaml:"id"`
-	Names    Names    `yaml:"names"`
-	Category string   `yaml:"category"`
-	Domains  []string `yaml:"domains"`
-	Prefixes []string `yaml:"prefixes"`
-	Ports    []string `yaml:"ports"`
-}
-
-type categoryFile []struct {
-	ID    string `yaml:"id"`
-	Names Names  `yaml:"names"`
-}
-
-// Load reads the embedded catalogue and, if overlay is not "", the files of that directory over it: categories.yaml adds
-// categories, apps/*.yaml adds applications or replaces those of the same id. A domain, address range or port that an overlay
-// application claims is taken from the embedded one that had it. Every error found is reported, with file and line.
-func Load(overlay string) (*Catalog, error) {
-	embedded, err := fs.Sub(data, "data")
+// BuiltIn reads the catalogue that the program carries.
+func BuiltIn() (*Catalog, error) {
+	c, err := Decode(builtIn)
 	if err != nil {
-		return nil, fmt.Errorf("embedded catalogue: %w", err)
-	}
-	layers := []layer{{files: embedded, name: "catalogue"}}
-	if overlay != "" {
-		if _, err := os.Stat(overlay); err != nil {
-			return nil, fmt.Errorf("catalogue overlay: %w; create the directory or leave the setting out", err)
-		}
-		layers = append(layers, layer{files: os.DirFS(overlay), name: overlay})
-	}
-	return load(layers)
-}
-
-type layer struct {
-	files fs.FS
-	name  string
-}
-
-// builder gathers the layers and every complaint about them.
-type builder struct {
-	apps       map[string]App
-	layerOf    map[string]int // by app id
-	categories []Category
-	errs       []error
-}
-
-func load(layers []layer) (*Catalog, error) {
-	b := builder{apps: map[string]App{}, layerOf: map[string]int{}}
-	for i, l := range layers {
-		b.readCategories(l)
-		b.readApps(i, l)
-	}
-	c := b.build()
-	if len(b.errs) > 0 {
-		return nil, fmt.Errorf("application catalogue: %w", errors.Join(b.errs...))
+		return nil, fmt.Errorf("the built-in catalogue of applications: %w; this program is broken", err)
 	}
 	return c, nil
 }
 
-func (b *builder) fail(file string, line int, format string, args ...any) {
-	b.errs = append(b.errs, fmt.Errorf("%s:%d: %s", file, line, fmt.Sprintf(format, args...)))
+// Load reads the built-in catalogue and, if overlay is not "", the directory of own files over it. Unlike with Overlay, any
+// problem is an error; all are told.
+func Load(overlay string) (*Catalog, error) {
+	c, err := BuiltIn()
+	if err != nil || overlay == "" {
+		return c, err
+	}
+	c, problems := c.Overlay(overlay)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("application catalogue: %w", errors.Join(problems...))
+	}
+	return c, nil
 }
 
-func (b *builder) readCategories(l layer) {
-	const name = "categories.yaml"
-	file := path.Join(l.name, name)
-	text, err := fs.ReadFile(l.files, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
+// Overlay lays a household's own files over the catalogue: categories.yaml adds categories or renames some, apps/*.yaml adds applications or
+// replaces those of the same id. What an own application claims is taken from the one that had it. A file with a problem
+// counts as not there; each problem names file and line. The catalogue itself does not change.
+func (c *Catalog) Overlay(dir string) (*Catalog, []error) {
+	if info, err := os.Stat(dir); err != nil {
+		return c, []error{fmt.Errorf("catalogue overlay: %w; create the directory or leave the setting out", err)}
+	} else if !info.IsDir() {
+		return c, []error{fmt.Errorf("catalogue overlay: %s is not a directory", dir)}
 	}
-	var list categoryFile
-	if err == nil {
-		err = yaml.UnmarshalWithOptions(text, &list, yaml.Strict())
+	b := builder{apps: make(map[string]*sourced, len(c.apps)), categories: slices.Clone(c.categories)}
+	for _, a := range c.apps {
+		b.apps[a.ID] = &sourced{App: a, file: "the catalogue"}
 	}
+	b.read(1, layer{os.DirFS(dir), dir})
+	own, err := b.build(c.version)
 	if err != nil {
-		b.errs = append(b.errs, fmt.Errorf("%s: %w", file, err))
-		return
+		return c, append(b.problems, err)
 	}
-	for i, k := range list {
-		at := func(field string) int { return lineOf(text, fmt.Sprintf("$[%d]%s", i, field)) }
-		known := slices.IndexFunc(b.categories, func(c Category) bool { return c.ID == k.ID })
-		switch {
-		case !isSlug(k.ID):
-			b.fail(file, at(""), "category id %q: use lower-case letters, digits and '-'", k.ID)
-		case k.Names.EN == "" || k.Names.ES == "" || k.Names.ZH == "":
-			b.fail(file, at(""), "category %s: give names in en, es and zh", k.ID)
-		case known >= 0:
-			b.categories[known].Names = k.Names
-		default:
-			b.categories = append(b.categories, Category{ID: k.ID, Names: k.Names})
-		}
-	}
+	return own, b.problems
 }
 
-func (b *builder) readApps(depth int, l layer) {
-	names, err := fs.Glob(l.files, "apps/*.yaml")
+// Compile reads a directory of source files as a whole catalogue, whose version is in the file VERSION, and runs the tests they
+// contain. name is the directory's for messages. Any problem is an error; all are told.
+func Compile(files fs.FS, name string) (*Catalog, error) {
+	b := builder{apps: map[string]*sourced{}}
+	text, err := fs.ReadFile(files, "VERSION")
 	if err != nil {
-		b.errs = append(b.errs, fmt.Errorf("%s: %w", l.name, err))
+		return nil, fmt.Errorf("%s: the file VERSION says which edition this is: %w", name, err)
 	}
-	for _, name := range names {
-		file := path.Join(l.name, name)
-		text, err := fs.ReadFile(l.files, name)
-		var raw appFile
-		if err == nil {
-			err = yaml.UnmarshalWithOptions(text, &raw, yaml.Strict())
-		}
-		if err != nil {
-			b.errs = append(b.errs, fmt.Errorf("%s: %w", file, err))
-			continue
-		}
-		app, ok := b.app(file, text, raw)
-		if !ok {
-			continue
-		}
-		if base := strings.TrimSuffix(path.Base(name), ".yaml"); base != app.ID {
-			b.fail(file, lineOf(text, "$.id"), "id %q: the file of this application must be named %s.yaml", app.ID, app.ID)
-			continue
-		}
-		b.apps[app.ID], b.layerOf[app.ID] = app, depth
+	version, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s/VERSION: %q: write a number made of the date and two digits, as 2026112201", name, text)
 	}
+	b.read(0, layer{files, name})
+	c, err := b.build(version)
+	if err := errors.Join(append(b.problems, err)...); err != nil {
+		return nil, err
+	}
+	if len(c.apps) == 0 {
+		return nil, fmt.Errorf("%s: no application in apps/*.yaml", name)
+	}
+	return c, nil
 }
 
-// app checks one file.
-func (b *builder) app(file string, text []byte, raw appFile) (App, bool) {
-	before := len(b.errs)
-	a := App{ID: raw.ID, Names: raw.Names, Category: raw.Category, File: file}
-	if !isSlug(raw.ID) {
-		b.fail(file, lineOf(text, "$.id"), "id %q: use lower-case letters, digits and '-'", raw.ID)
-	}
-	if raw.Names.EN == "" || raw.Names.ES == "" || raw.Names.ZH == "" {
-		b.fail(file, lineOf(text, "$.names"), "give names in en, es and zh")
-	}
-	if !slices.ContainsFunc(b.categories, func(c Category) bool { return c.ID == raw.Category }) {
-		b.fail(file, lineOf(text, "$.category"), "category %q is not one of %s", raw.Category, b.categoryIDs())
-	}
-	for i, s := range raw.Domains {
-		d, err := parseDomain(s)
-		if err != nil {
-			b.fail(file, lineOf(text, fmt.Sprintf("$.domains[%d]", i)), "%v", err)
-		}
-		a.Domains = append(a.Domains, d)
-	}
-	for i, s := range raw.Prefixes {
-		p, err := netip.ParsePrefix(s)
-		if err != nil || p != p.Masked() || p.Bits() == 0 {
-			b.fail(file, lineOf(text, fmt.Sprintf("$.prefixes[%d]", i)), "address range %q: use a network such as 192.0.2.0/24 or 2001:db8::/32, without host bits", s)
-		}
-		a.Prefixes = append(a.Prefixes, p)
-	}
-	for i, s := range raw.Ports {
-		p, err := parsePorts(s)
-		if err != nil {
-			b.fail(file, lineOf(text, fmt.Sprintf("$.ports[%d]", i)), "%v", err)
-		}
-		a.Ports = append(a.Ports, p)
-	}
-	if len(a.Domains)+len(a.Prefixes)+len(a.Ports) == 0 {
-		b.fail(file, 1, "%s has neither domains nor prefixes nor ports: nothing could match it", raw.ID)
-	}
-	return a, len(b.errs) == before
-}
-
-func (b *builder) categoryIDs() string {
-	var ids []string
-	for _, c := range b.categories {
-		ids = append(ids, c.ID)
-	}
-	return strings.Join(ids, ", ")
-}
-
-// claim enters what an application claims into an index. Two applications of one layer must not claim the same; a
-// higher layer takes it from a lower one.
-func claim[K comparable](b *builder, index map[K]int, apps []App, k K, what string, i int) {
-	j, taken := index[k]
-	if taken && j != i {
-		switch mine, theirs := b.layerOf[apps[i].ID], b.layerOf[apps[j].ID]; {
-		case mine == theirs:
-			b.fail(apps[i].File, 1, "%s belongs to %s (%s) already", what, apps[j].ID, apps[j].File)
-		case mine < theirs:
-			return
-		}
-	}
-	index[k] = i
-}
-
-func (b *builder) build() *Catalog {
-	c := &Catalog{
-		categories: b.categories, byID: map[string]int{}, suffix: map[string]int{},
-		exact: map[string]int{}, prefixes: map[netip.Prefix]int{},
-	}
-	for _, a := range b.apps {
-		c.apps = append(c.apps, a)
-	}
-	slices.SortFunc(c.apps, func(x, y App) int { return cmp.Compare(x.ID, y.ID) })
-	for i, a := range c.apps {
-		c.byID[a.ID] = i
-		for _, d := range a.Domains {
-			index := c.suffix
-			if d.Exact {
-				index = c.exact
-			}
-			claim(b, index, c.apps, d.Name, "domain "+d.String(), i)
-		}
-		for _, p := range a.Prefixes {
-			claim(b, c.prefixes, c.apps, p, "address range "+p.String(), i)
-			if l := (prefixLength{p.Addr().Is4(), p.Bits()}); !slices.Contains(c.lengths, l) {
-				c.lengths = append(c.lengths, l)
-			}
-		}
-		for _, p := range a.Ports {
-			c.ports = append(c.ports, portEntry{p, i})
-		}
-	}
-	slices.SortFunc(c.lengths, func(x, y prefixLength) int { return y.bits - x.bits })
-	b.sortPorts(c)
-	return c
-}
-
-// sortPorts orders the port ranges for Port and lets none overlap.
-func (b *builder) sortPorts(c *Catalog) {
-	depth := func(e portEntry) int { return b.layerOf[c.apps[e.app].ID] }
-	slices.SortStableFunc(c.ports, func(x, y portEntry) int {
-		return cmp.Or(cmp.Compare(x.Proto, y.Proto), cmp.Compare(x.First, y.First), -cmp.Compare(depth(x), depth(y)))
+// build settles who owns what, makes the catalogue and runs the files' tests.
+func (b *builder) build(version uint64) (*Catalog, error) {
+	list := slices.SortedFunc(maps.Values(b.apps), func(x, y *sourced) int {
+		return cmp.Or(-cmp.Compare(x.depth, y.depth), cmp.Compare(x.ID, y.ID))
 	})
-	kept := c.ports[:0]
-	for _, e := range c.ports {
-		if n := len(kept); n > 0 && kept[n-1].Proto == e.Proto && kept[n-1].Last >= e.First {
-			last := kept[n-1]
-			switch {
-			case depth(e) == depth(last):
-				b.fail(c.apps[e.app].File, 1, "port %d of %s belongs to %s already", e.First, e.Proto, c.apps[last.app].ID)
-				continue
-			case depth(e) < depth(last):
-				continue
+	domains, protocols, prefixes := map[Domain]*sourced{}, map[string]*sourced{}, map[netip.Prefix]*sourced{}
+	var ports []claimedPorts
+	apps := make([]App, 0, len(list))
+	for _, s := range list {
+		a := s.App
+		a.Domains = claim(b, domains, s, a.Domains, "domain")
+		a.Protocols = claim(b, protocols, s, a.Protocols, "protocol")
+		a.Prefixes = claim(b, prefixes, s, a.Prefixes, "address range")
+		a.Ports = slices.Clone(a.Ports)
+		a.Ports = slices.DeleteFunc(a.Ports, func(p Ports) bool {
+			i := slices.IndexFunc(ports, func(o claimedPorts) bool { return o.overlaps(p) })
+			if i >= 0 {
+				b.contest(s, ports[i].by, "port "+p.String())
+				return true
 			}
-			kept = kept[:n-1]
-		}
-		kept = append(kept, e)
-	}
-	c.ports = kept
-}
-
-func parseDomain(s string) (Domain, error) {
-	name, exact := strings.CutPrefix(s, "=")
-	clean, ok := flow.CleanHost(name)
-	if !ok || clean != name || !strings.Contains(name, ".") {
-		return Domain{}, fmt.Errorf("domain %q: use a name such as example.com (with all names below it) or =www.example.com (that name alone), in lower case", s)
-	}
-	return Domain{Name: name, Exact: exact}, nil
-}
-
-func parsePorts(s string) (Ports, error) {
-	bad := fmt.Errorf("port %q: use tcp/1234, udp/3478-3481", s)
-	name, span, ok := strings.Cut(s, "/")
-	proto, err := flow.ParseProto(name)
-	if !ok || err != nil || !proto.HasPorts() {
-		return Ports{}, bad
-	}
-	low, high, isRange := strings.Cut(span, "-")
-	if !isRange {
-		high = low
-	}
-	first, err1 := strconv.ParseUint(low, 10, 16)
-	last, err2 := strconv.ParseUint(high, 10, 16)
-	if err1 != nil || err2 != nil || first == 0 || last < first {
-		return Ports{}, bad
-	}
-	return Ports{Proto: proto, First: uint16(first), Last: uint16(last)}, nil
-}
-
-func isSlug(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' && i > 0) {
+			ports = append(ports, claimedPorts{p, s})
 			return false
+		})
+		apps = append(apps, a)
+	}
+	c, err := assemble(version, b.categories, apps)
+	if err == nil {
+		for _, s := range list {
+			b.test(c, s)
 		}
 	}
-	return len(s) > 0 && len(s) <= 40
+	return c, err
 }
 
-// lineOf finds the line of a value by its YAML path; 1 when the file does not have it.
-func lineOf(text []byte, at string) int {
-	file, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return 1
+type claimedPorts struct {
+	Ports
+	by *sourced
+}
+
+// claim keeps of what an application claims that which none before it has.
+func claim[K comparable](b *builder, taken map[K]*sourced, s *sourced, claims []K, what string) []K {
+	kept := make([]K, 0, len(claims))
+	for _, k := range claims {
+		if other, ok := taken[k]; ok {
+			b.contest(s, other, fmt.Sprintf("%s %v", what, k))
+			continue
+		}
+		taken[k] = s
+		kept = append(kept, k)
 	}
-	p, err := yaml.PathString(at)
-	if err != nil {
-		return 1
+	return kept
+}
+
+// contest complains that two applications of one layer claim the same.
+func (b *builder) contest(s, owner *sourced, what string) {
+	switch {
+	case s.depth != owner.depth:
+	case s == owner:
+		b.fail(s.file, 1, "%s is there twice", what)
+	default:
+		b.fail(s.file, 1, "%s belongs to %s (%s) already", what, owner.ID, owner.file)
 	}
-	node, err := p.FilterFile(file)
-	if err != nil || node == nil || node.GetToken() == nil {
-		return 1
+}
+
+// test runs what a file says must match and must not.
+func (b *builder) test(c *Catalog, s *sourced) {
+	for i, h := range s.match {
+		if got := c.AppOf(h); got != s.ID {
+			b.fail(s.file, lineOf(s.text, fmt.Sprintf("$.tests.match[%d]", i)), "test: %s belongs to %s, not to %s", h, orNone(got), s.ID)
+		}
 	}
-	return node.GetToken().Position.Line
+	for i, h := range s.other {
+		if got := c.AppOf(h); got == s.ID {
+			b.fail(s.file, lineOf(s.text, fmt.Sprintf("$.tests.other[%d]", i)), "test: %s belongs to %s and must not", h, got)
+		}
+	}
+}
+
+func orNone(id string) string {
+	if id == "" {
+		return "no application"
+	}
+	return id
+}
+
+func (p Ports) String() string {
+	if p.First == p.Last {
+		return fmt.Sprintf("%s/%d", p.Proto, p.First)
+	}
+	return fmt.Sprintf("%s/%d-%d", p.Proto, p.First, p.Last)
 }
