@@ -1,0 +1,14 @@
+// Package carrier moves the datagrams of bonds and the packets of their device: sockets tied to a link, the TUN device, and the one
+// thread that waits for all of them.
+//
+// It owns system calls and nothing else: a Socket sends and receives datagrams in batches (recvmmsg, sendmmsg, with segmentation
+// and coalescing by the kernel where it can), and tells when the kernel took each one from the link; a Device reads and writes IP packets,
+// several of one flow in one call; a Poller waits for them to the microsecond; a Clock never goes back.
+//
+// What a datagram means is not known here: router/bond/tunnel and router/relay drive router/bond and router/bond/seal with what arrives.
+//
+// # Locks
+//
+// One, in the Poller, so that Wake may be called from any goroutine. Everything else is confined to the goroutine that polls: sockets, devices
+// and the buffers they hand out.
+package carrier
