@@ -46,6 +46,7 @@ const (
 	NeighbourChanged                  // Event.Neighbour
 	RoutingChanged                    // a rule or route of any table was added or deleted, or routes went with their address or device
 	FirewallChanged                   // another process committed an nftables transaction
+	ShapingChanged                    // another process changed a queueing discipline, class or filter of some device
 )
 
 // Event is a change that the kernel announced.

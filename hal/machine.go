@@ -28,11 +28,13 @@ type Prober interface {
 type Machine interface {
 	Firewall
 	Routing
+	Shapers
 	Sysctls
 	Interfaces
 	AddressClient
 	Connections
 	PacketCopies
+	PacketQueue
 	Sockets
 	Prober
 }

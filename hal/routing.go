@@ -93,8 +93,8 @@ type Route struct {
 	Protocol    int // as in /etc/iproute2/rt_protos; ours is RouteProtocol
 }
 
-// RouteProtocol marks the routes that are ours.
-const RouteProtocol = 197
+// RouteProtocol marks the routes that are ours. No routing daemon has this number: FRR took 186 to 197, openr 99, babel 42.
+const RouteProtocol = 116
 
 func (r Route) String() string {
 	s := "default"

@@ -40,6 +40,12 @@ type ConnectionEvent struct {
 	Connection Connection
 }
 
+// MarkChange gives a connection other bits in its mark: those of Mask become those of Mark, the others stay.
+type MarkChange struct {
+	Connection Connection // its Orig counts
+	Mark, Mask flow.Mark
+}
+
 // Connections is the kernel's connection table of this network namespace, both families.
 type Connections interface {
 	// Connections calls f for each entry whose mark matches (entry & mask == mark); a mask of 0 takes all.
@@ -48,6 +54,9 @@ type Connections interface {
 	FlushConnections(ctx context.Context, mark, mask flow.Mark) error
 	// DeleteConnection deletes one entry; ErrNotFound when it is gone already.
 	DeleteConnection(ctx context.Context, c Connection) error
+	// MarkConnections changes marks, each in one step, so that every packet sees the mark before or after. It returns how many connections
+	// it found: those that are gone are passed over. On error the changes before it hold. A mask must not be 0.
+	MarkConnections(ctx context.Context, changes []MarkChange) (found int, err error)
 	// WatchConnections calls f on one goroutine for every event of some kinds (none named: of all) until the context ends, and
 	// lost on the same when the kernel dropped messages, and once at the start, as soon as it listens. New and updated
 	// connections come without counters and timestamps. The kernel makes no message of a kind that nobody listens to:
@@ -59,7 +68,7 @@ type Connections interface {
 // It is valid only until the callback returns.
 type PacketCopy struct {
 	Packet  []byte
-	Mark    flow.Mark // the packet's mark, which is the connection's mark where the log rule stands
+	Mark    flow.Mark // the packet's mark; whether it is the connection's is for the place of the log rule to say
 	Prefix  string    // of the log statement
 	InDev   string
 	OutDev  string
@@ -72,6 +81,20 @@ type PacketCopies interface {
 	// WatchPackets calls f on one goroutine for every copy until the context ends; ErrExists when another process
 	// listens to the group. Copies that f is too slow for are dropped: they teach, and nothing depends on each.
 	WatchPackets(ctx context.Context, group uint16, f func(PacketCopy)) error
+}
+
+// PacketVerdict is what becomes of a packet that the kernel holds. The zero value lets it pass on as it is to the chains behind the one
+// that held it. A Mark that is not 0 becomes the packet's: those chains may make it the connection's.
+type PacketVerdict struct {
+	Drop bool
+	Mark flow.Mark
+}
+
+// PacketQueue judges packets that the kernel holds: capability "nft-queue".
+type PacketQueue interface {
+	// JudgePackets calls f on one goroutine for every packet that a `queue` statement of that number holds, until the context ends; ErrExists when
+	// another process does. What finds no room in the queue passes.
+	JudgePackets(ctx context.Context, queue uint16, f func(PacketCopy) PacketVerdict) error
 }
 
 // Via says which way a socket's packets leave. The zero value is the machine's own choice.

@@ -20,6 +20,7 @@ import (
 type Surface interface {
 	hal.Firewall
 	hal.Routing
+	hal.Shapers
 	hal.Sysctls
 }
 
@@ -27,7 +28,7 @@ type Surface interface {
 // 192.0.2.1/24 and 2001:db8:a::1/64 on the first, 198.51.100.1/24 and 2001:db8:b::1/64 on the second.
 var Devices = [2]string{"wan1", "wan2"}
 
-// Conformance tests that a machine keeps what package hal promises of rules, routes, sysctls, rulesets and set elements. fresh
+// Conformance tests that a machine keeps what package hal promises of rules, routes, shaping, sysctls, rulesets and set elements. fresh
 // gives a machine with Devices and nothing else; it is called once for each subtest, inside it, so that it
 // may be a machine in a namespace of its own.
 func Conformance(t *testing.T, fresh func(t *testing.T, f func(*testing.T, Surface))) {
@@ -41,6 +42,11 @@ func Conformance(t *testing.T, fresh func(t *testing.T, f func(*testing.T, Surfa
 		{"routes replace each other", conformRouteReplacement},
 		{"routes are deleted exactly", conformRouteDeletion},
 		{"route errors", conformRouteErrors},
+		{"shaping", conformShaping},
+		{"shaping changes", conformShapingChanges},
+		{"shaping errors", conformShapingErrors},
+		{"detour", conformDetour},
+		{"detour errors", conformDetourErrors},
 		{"sysctls", conformSysctls},
 		{"load", conformLoad},
 		{"refusal", conformRefusal},

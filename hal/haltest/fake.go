@@ -30,17 +30,23 @@ type Fake struct {
 	calls         []string
 	rules         []hal.Rule
 	routes        map[hal.Family]map[int][]hal.Route
+	shapings      map[string]hal.Shaping
+	detour        hal.Detour // as it was set; what became of it is read from interfaces
 	sysctls       map[string]string
 	tables        *ruleset
 	loaded        string
 	interfaces    map[string]hal.Interface
 	received      map[string]uint64
+	carried       map[string][2]uint64                   // bytes received and sent, by device
+	counted       map[string]map[uint16]hal.ClassCounter // by device and class
 	lastIndex     int
 	neighbours    map[netip.Addr]hal.Neighbour
 	connections   []hal.Connection
 	machineEvents listeners[hal.Event]
 	flowEvents    listeners[hal.ConnectionEvent]
 	packets       listeners[groupPacket]
+	held          listeners[groupPacket]
+	verdicts      []hal.PacketVerdict
 }
 
 // epoch is the time at which a Fake's clock starts: it moves by Advance alone.
@@ -62,7 +68,8 @@ func New() *Fake {
 			"net/netfilter/nf_conntrack_events": "1", "net/netfilter/nf_conntrack_tcp_loose": "1",
 			"net/netfilter/nf_conntrack_buckets": "65536",
 		},
-		tables: &ruleset{}, interfaces: make(map[string]hal.Interface), received: make(map[string]uint64),
+		shapings: make(map[string]hal.Shaping), tables: &ruleset{}, interfaces: make(map[string]hal.Interface), received: make(map[string]uint64),
+		carried: make(map[string][2]uint64), counted: make(map[string]map[uint16]hal.ClassCounter),
 		neighbours: make(map[netip.Addr]hal.Neighbour),
 	}
 	for _, family := range []hal.Family{hal.IPv4, hal.IPv6} {
@@ -145,13 +152,16 @@ func (f *Fake) change(ctx context.Context, method, call string, edit func() erro
 	return err
 }
 
-// String prints the whole state: `ip rule`, the routes of all tables, `nft list ruleset`.
+// String prints the whole state: `ip rule`, the routes of all tables, `nft list ruleset`, and the commands of tc if devices are shaped.
 func (f *Fake) String() string {
 	var b strings.Builder
 	for _, part := range []struct{ title, text string }{
 		{"rules", f.RuleText()}, {"routes", f.RouteText()}, {"ruleset", f.RulesetText()},
 	} {
 		fmt.Fprintf(&b, "# %s\n%s", part.title, part.text)
+	}
+	if text := f.ShapingText(); text != "" {
+		fmt.Fprintf(&b, "# shaping\n%s", text)
 	}
 	return b.String()
 }

@@ -128,6 +128,28 @@ func (f *Fake) Received(device string) (uint64, error) {
 	return f.received[device], nil
 }
 
+// Traffic counts what Carry was told.
+func (f *Fake) Traffic(device string) (received, sent uint64, err error) {
+	err = f.enter(context.Background(), "Traffic", "")
+	defer f.mu.Unlock()
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, ok := f.interfaces[device]; !ok {
+		return 0, 0, fmt.Errorf("read the byte counts of %s: %w", device, hal.ErrNotFound)
+	}
+	c := f.carried[device]
+	return c[0], c[1], nil
+}
+
+// Carry lets bytes arrive at a device, and leave by it.
+func (f *Fake) Carry(device string, received, sent uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.carried[device]
+	f.carried[device] = [2]uint64{c[0] + received, c[1] + sent}
+}
+
 // Receive lets packets arrive on a device.
 func (f *Fake) Receive(device string, packets uint64) {
 	f.mu.Lock()
@@ -140,6 +162,13 @@ func (f *Fake) Receive(device string, packets uint64) {
 // up, as the kernel keeps them.
 func (f *Fake) SetInterface(i hal.Interface) {
 	f.mu.Lock()
+	i = f.putInterface(i)
+	f.mu.Unlock()
+	f.announce(hal.Event{Kind: hal.InterfaceChanged, Interface: i})
+}
+
+// putInterface fills in what i lacks. The caller holds the lock.
+func (f *Fake) putInterface(i hal.Interface) hal.Interface {
 	if i.Index == 0 {
 		i.Index = f.interfaces[i.Name].Index
 	}
@@ -156,23 +185,30 @@ func (f *Fake) SetInterface(i hal.Interface) {
 	}
 	f.interfaces[i.Name] = i
 	f.connect(i.Name)
-	f.mu.Unlock()
-	f.announce(hal.Event{Kind: hal.InterfaceChanged, Interface: i})
+	return i
 }
 
 // RemoveInterface takes a device away, its routes too, and announces it.
 func (f *Fake) RemoveInterface(name string) {
 	f.mu.Lock()
+	i := f.takeInterface(name)
+	f.mu.Unlock()
+	f.announce(hal.Event{Kind: hal.InterfaceChanged, Interface: i, Deleted: true})
+}
+
+// takeInterface takes a device away with all that stands on it. The caller holds the lock.
+func (f *Fake) takeInterface(name string) hal.Interface {
 	i := f.interfaces[name]
 	delete(f.interfaces, name)
+	delete(f.shapings, name)
 	f.connect(name)
 	for _, tables := range f.routes {
 		for table, l := range tables {
 			tables[table] = slices.DeleteFunc(l, func(r hal.Route) bool { return r.Dev == name })
 		}
 	}
-	f.mu.Unlock()
-	f.announce(hal.Event{Kind: hal.InterfaceChanged, Interface: i, Deleted: true})
+	f.detour.From = slices.DeleteFunc(slices.Clone(f.detour.From), func(from string) bool { return from == name })
+	return i
 }
 
 // protocolKernel marks the routes that the kernel makes itself (RTPROT_KERNEL).
@@ -269,6 +305,28 @@ func (f *Fake) DeleteConnection(ctx context.Context, c hal.Connection) error {
 	return nil
 }
 
+// MarkConnections changes the entries with the same original tuples.
+func (f *Fake) MarkConnections(ctx context.Context, changes []hal.MarkChange) (found int, err error) {
+	err = f.enter(ctx, "MarkConnections", "%d", len(changes))
+	defer f.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range changes {
+		if c.Mask == 0 {
+			return found, fmt.Errorf("mark connection %s: a mask of 0 changes nothing: %w", c.Connection.Orig, hal.ErrRefused)
+		}
+		i := slices.IndexFunc(f.connections, func(o hal.Connection) bool { return o.Orig == c.Connection.Orig })
+		if i < 0 {
+			continue
+		}
+		found++
+		f.connections[i].Mark = f.connections[i].Mark&^c.Mask | c.Mark&c.Mask
+		f.flowEvents.post(notice[hal.ConnectionEvent]{event: hal.ConnectionEvent{Kind: hal.ConnectionUpdated, Connection: f.connections[i]}})
+	}
+	return found, nil
+}
+
 func (f *Fake) drop(which func(hal.Connection) bool) (n int) {
 	f.connections = slices.DeleteFunc(f.connections, func(c hal.Connection) bool {
 		if !which(c) {
@@ -338,6 +396,38 @@ func (f *Fake) WatchPackets(ctx context.Context, group uint16, g func(hal.Packet
 		if p.group == group {
 			g(p.copy)
 		}
+	}, func() {})
+}
+
+// HoldPacket hands a packet to those who judge the queue, as a `queue` statement does; their verdict goes to Verdicts.
+func (f *Fake) HoldPacket(queue uint16, p hal.PacketCopy) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held.post(notice[groupPacket]{event: groupPacket{queue, p}})
+}
+
+// Verdicts are those that were given so far, in order.
+func (f *Fake) Verdicts() []hal.PacketVerdict {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.verdicts)
+}
+
+// JudgePackets hands out the packets of one queue.
+func (f *Fake) JudgePackets(ctx context.Context, queue uint16, judge func(hal.PacketCopy) hal.PacketVerdict) error {
+	err := f.enter(ctx, "JudgePackets", "")
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return listen(ctx, f, &f.held, func(p groupPacket) {
+		if p.group != queue {
+			return
+		}
+		v := judge(p.copy)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.verdicts = append(f.verdicts, v)
 	}, func() {})
 }
 

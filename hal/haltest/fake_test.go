@@ -182,19 +182,26 @@ func TestConnections(t *testing.T) {
 	f.SetConnection(hal.Connection{Orig: key(1), Mark: flow.LinkID(1).Mark()})
 	f.SetConnection(hal.Connection{Orig: key(2), Mark: flow.LinkID(2).Mark()})
 	f.SetConnection(hal.Connection{Orig: key(2), Mark: flow.LinkID(2).Mark(), OrigBytes: 9})
+	n, err := f.MarkConnections(t.Context(), []hal.MarkChange{
+		{Connection: hal.Connection{Orig: key(2)}, Mark: 0xf5, Mask: flow.AppMask}, {Connection: hal.Connection{Orig: key(3)}, Mask: 1},
+	})
+	must(t, err)
+	if n != 1 {
+		t.Errorf("%d connections were marked, want 1", n)
+	}
 	wantError(t, f.FlushConnections(t.Context(), 0, 0), hal.ErrRefused)
 	must(t, f.FlushConnections(t.Context(), flow.LinkID(1).Mark(), flow.LinkMask))
 	var kinds []hal.ConnectionEventKind
-	for range 4 {
+	for range 5 {
 		kinds = append(kinds, next(t, events).Kind)
 	}
-	want := []hal.ConnectionEventKind{hal.ConnectionNew, hal.ConnectionNew, hal.ConnectionUpdated, hal.ConnectionDestroyed}
+	want := []hal.ConnectionEventKind{hal.ConnectionNew, hal.ConnectionNew, hal.ConnectionUpdated, hal.ConnectionUpdated, hal.ConnectionDestroyed}
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Error(diff)
 	}
-	var left []flow.Key
-	must(t, f.Connections(t.Context(), 0, 0, func(c hal.Connection) { left = append(left, c.Orig) }))
-	if len(left) != 1 || left[0] != key(2) {
+	var left []hal.Connection
+	must(t, f.Connections(t.Context(), 0, 0, func(c hal.Connection) { left = append(left, c) }))
+	if len(left) != 1 || left[0].Orig != key(2) || left[0].Mark != flow.LinkID(2).Mark()|5 {
 		t.Error("left after the flush of link 1:", left)
 	}
 	wantError(t, f.DeleteConnection(t.Context(), hal.Connection{Orig: key(1)}), hal.ErrNotFound)

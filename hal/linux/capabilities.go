@@ -55,6 +55,7 @@ func (m *Machine) Capabilities(ctx context.Context) ([]hal.Capability, error) {
 		return nil, fmt.Errorf("probe the machine's features: %w", err)
 	}
 	l = append(l, m.here()...)
+	l = append(l, services()...)
 	conflicts, err := m.conflicts(ctx)
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func TestConflicts(t *testing.T) {
 		"ip -6 rule add priority 2061 fwmark 0x3d00/0x3f00 blackhole":          "no-mwan3",
 		"ip rule add priority 29999 fwmark 0x10000/0xff0000 lookup 256":        "no-pbr",
 		"ip rule add priority 5210 fwmark 0x80000/0xff0000 lookup main":        "no-other-marks",
-		"ip rule add priority 9001 fwmark 0x2000/0xe000 lookup 1001 proto 197": "", // ours
+		"ip rule add priority 9001 fwmark 0x2000/0xe000 lookup 1001 proto 116": "", // ours
 		"ip rule add priority 100 from 10.0.0.0/8 lookup 100":                  "",
 	} {
 		t.Run(rule, func(t *testing.T) {

@@ -77,16 +77,48 @@ func (m *Machine) DeleteConnection(ctx context.Context, c hal.Connection) error 
 		return fmt.Errorf("delete connection %s: %w", c.Orig, err)
 	}
 	defer s.close()
-	family := byte(unix.AF_INET)
-	if hal.FamilyOf(c.Orig.Src.Addr()) == hal.IPv6 {
-		family = unix.AF_INET6
-	}
-	request := appendTuple(netfilterRequest(family, nfnetlinkVersion, 0), ctaTupleOrig, c.Orig)
+	request := appendTuple(netfilterRequest(familyOf(c), nfnetlinkVersion, 0), ctaTupleOrig, c.Orig)
 	if c.ID != 0 {
 		request = appendNet32(request, ctaID, c.ID)
 	}
 	err = s.ask(ctx, connectionDelete, unix.NLM_F_ACK, request, func(message) {})
 	return kernelError(err, "delete connection %s", c.Orig)
+}
+
+// MarkConnections implements hal.Connections. The kernel sets the bits in one store (ctnetlink_change_mark in
+// net/netfilter/nf_conntrack_netlink.c); it compares no ID here, so that a new connection with the same addresses and ports is changed as well.
+func (m *Machine) MarkConnections(ctx context.Context, changes []hal.MarkChange) (found int, err error) {
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	s, err := openKernelSocket(unix.NETLINK_NETFILTER, kernelSocketOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("mark connections: %w", err)
+	}
+	defer s.close()
+	for _, c := range changes {
+		doing := fmt.Sprintf("give connection %s the mark %#x/%#x", c.Connection.Orig, uint32(c.Mark), uint32(c.Mask))
+		if c.Mask == 0 {
+			return found, fmt.Errorf("%s: a mask of 0 changes nothing: %w", doing, hal.ErrRefused)
+		}
+		request := appendTuple(netfilterRequest(familyOf(c.Connection), nfnetlinkVersion, 0), ctaTupleOrig, c.Connection.Orig)
+		// Without NLM_F_CREATE a connection that is gone stays so.
+		err := s.ask(ctx, connectionNews, unix.NLM_F_ACK, markFilter(request, c.Mark&c.Mask, c.Mask), func(message) {})
+		switch {
+		case err == nil:
+			found++
+		case !errors.Is(err, unix.ENOENT):
+			return found, kernelError(err, "%s", doing)
+		}
+	}
+	return found, nil
+}
+
+func familyOf(c hal.Connection) byte {
+	if hal.FamilyOf(c.Orig.Src.Addr()) == hal.IPv6 {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
 }
 
 // appendTuple appends a CTA_TUPLE_ORIG or CTA_TUPLE_REPLY.

@@ -211,6 +211,29 @@ func TestConnections(t *testing.T) {
 				t.Errorf("delete %s with another id: %v, want hal.ErrNotFound", c.Orig, err)
 			}
 		}
+		var changes []hal.MarkChange
+		for _, c := range marked {
+			changes = append(changes, hal.MarkChange{Connection: c, Mark: 0xfff5, Mask: 0x1f})
+		}
+		gone := hal.Connection{Orig: flow.Key{Proto: flow.ProtoTCP, Src: tcp[0].Orig.Src, Dst: netip.MustParseAddrPort("192.0.2.1:8")}}
+		changes = append(changes, hal.MarkChange{Connection: gone, Mark: 5, Mask: 0x1f})
+		if n, err := m.MarkConnections(t.Context(), changes); err != nil || n != len(marked) {
+			t.Errorf("%d of %d connections were found, %v", n, len(marked), err)
+		}
+		for _, c := range marked {
+			if !slices.ContainsFunc(list(t, m, 0x15, 0x1fff), func(o hal.Connection) bool { return o.Orig == c.Orig && o.Mark == c.Mark|0x15 }) {
+				t.Errorf("%s has not the mark %#x", c.Orig, uint32(c.Mark|0x15))
+			}
+		}
+		for network, c := range conns { // also to its packets nothing happened
+			exchange(t, c)
+			if t.Failed() {
+				t.Fatal(network)
+			}
+		}
+		if _, err := m.MarkConnections(t.Context(), []hal.MarkChange{{Connection: tcp[0], Mark: 5}}); !errors.Is(err, hal.ErrRefused) {
+			t.Errorf("a mask of 0: %v, want hal.ErrRefused", err)
+		}
 		for _, c := range append(tcp, list(t, m, 0x6000, 0xe000)...) {
 			if err := m.DeleteConnection(t.Context(), c); err != nil {
 				t.Error(err)

@@ -183,6 +183,9 @@ var errChangedMeanwhile = errors.New("changed while it was read")
 // ask sends a request and hands the messages of the answer to f until the kernel says that it is done.
 // kind is the message type. flags go on top of NLM_F_REQUEST: NLM_F_DUMP or NLM_F_ACK, or else nothing ends the answer.
 func (s *kernelSocket) ask(ctx context.Context, kind, flags uint16, payload []byte, f func(message)) error {
+	if err := ctx.Err(); err != nil {
+		return err // the socket closes a little later than the context ends: a request could still pass
+	}
 	defer s.closeWhen(ctx)()
 	s.sequence++
 	request, at := beginMessage(make([]byte, 0, unix.SizeofNlMsghdr+len(payload)), kind, unix.NLM_F_REQUEST|flags, s.sequence)
@@ -213,6 +216,16 @@ func (s *kernelSocket) ask(ctx context.Context, kind, flags uint16, payload []by
 			default:
 				f(m)
 			}
+		}
+	}
+}
+
+// dump asks until the answer has no holes; begin starts a collection anew.
+func (s *kernelSocket) dump(ctx context.Context, kind uint16, payload []byte, begin func() func(message)) error {
+	for attempt := 0; ; attempt++ {
+		err := s.ask(ctx, kind, unix.NLM_F_DUMP, payload, begin())
+		if !errors.Is(err, errChangedMeanwhile) || attempt >= dumpAttempts {
+			return err
 		}
 	}
 }

@@ -18,15 +18,17 @@ type Options struct {
 
 // Machine is this computer, as the network namespace of the process shows it; a process that moves single threads between
 // namespaces cannot use one. It implements hal.Machine. Each part keeps the state of its own files and locks it itself;
-// a Machine has no lock of its own.
+// a Machine has no lock of its own. It is never closed: it lives as long as the process.
 type Machine struct {
 	log *slog.Logger
 
 	*firewall // nft, sets, counters: firewall*.go, elements*.go
 	routing   // rules and routes: routing*.go
+	shapers   // queueing: shaping*.go
 	sysctls   // sysctl*.go
 
 	arrivals arrivals // what pings share: sockets_ping.go
+	counters counters // watch.go
 }
 
 var _ hal.Machine = (*Machine)(nil)
@@ -49,6 +51,7 @@ func New(o Options) (*Machine, error) {
 	return &Machine{
 		log:      o.Log,
 		firewall: &firewall{nft: o.Nft, log: o.Log},
+		shapers:  shapers{own: &ports{}},
 		sysctls:  sysctls{root: filepath.Join(o.Proc, "sys")},
 	}, nil
 }

@@ -129,33 +129,51 @@ func decodePacketCopy(b []byte) (c hal.PacketCopy, in, out int, ok bool) {
 	if len(b) < sizeofGenMsg {
 		return c, 0, 0, false
 	}
+	kinds := packetKinds{
+		mark: nfulaMark, timestamp: nfulaTimestamp, inDevice: nfulaInDevice, outDevice: nfulaOutDevice, hardware: nfulaHardware, payload: nfulaPayload,
+	}
 	for kind, data := range attributes(b[sizeofGenMsg:]) {
-		switch kind {
-		case nfulaMark:
-			c.Mark = flow.Mark(net32(data))
-		case nfulaTimestamp: // struct nfulnl_msg_packet_timestamp: seconds, microseconds
-			if len(data) >= 16 {
-				c.Arrived = time.Unix(int64(net64(data)), int64(net64(data[8:]))*1000)
-			}
-		case nfulaInDevice:
-			in = int(int32(net32(data)))
-		case nfulaOutDevice:
-			out = int(int32(net32(data)))
-		case nfulaHardware: // struct nfulnl_msg_packet_hw: length, padding, eight bytes
-			if len(data) >= 4+len(c.SrcMAC) && net16(data) == uint16(len(c.SrcMAC)) {
-				c.SrcMAC = flow.MAC(data[4 : 4+len(c.SrcMAC)])
-			}
-		case nfulaPayload:
-			c.Packet = data
-		case nfulaPrefix:
+		if kind == nfulaPrefix {
 			c.Prefix = text(data)
+			continue
 		}
+		kinds.take(kind, data, &c, &in, &out)
 	}
-	if len(c.Packet) == 0 {
-		return c, in, out, false
+	return c, in, out, isIP(c.Packet)
+}
+
+// packetKinds are the numbers of the attributes of a packet that comes up, which differ between logs and queues; their forms do not.
+type packetKinds struct{ mark, timestamp, inDevice, outDevice, hardware, payload uint16 }
+
+// take takes in an attribute. The packet points into data.
+func (k packetKinds) take(kind uint16, data []byte, c *hal.PacketCopy, in, out *int) {
+	switch kind {
+	case k.mark:
+		c.Mark = flow.Mark(net32(data))
+	case k.timestamp: // struct nfulnl_msg_packet_timestamp: seconds, microseconds
+		if len(data) >= 16 {
+			c.Arrived = time.Unix(int64(net64(data)), int64(net64(data[8:]))*1000)
+		}
+	case k.inDevice:
+		*in = int(int32(net32(data)))
+	case k.outDevice:
+		*out = int(int32(net32(data)))
+	case k.hardware: // struct nfulnl_msg_packet_hw: length, padding, eight bytes
+		if len(data) >= 4+len(c.SrcMAC) && net16(data) == uint16(len(c.SrcMAC)) {
+			c.SrcMAC = flow.MAC(data[4 : 4+len(c.SrcMAC)])
+		}
+	case k.payload:
+		c.Packet = data
 	}
-	version := c.Packet[0] >> 4
-	return c, in, out, version == 4 && len(c.Packet) >= 20 || version == 6 && len(c.Packet) >= 40
+}
+
+// isIP tells whether a whole IP header is there.
+func isIP(packet []byte) bool {
+	if len(packet) == 0 {
+		return false
+	}
+	version := packet[0] >> 4
+	return version == 4 && len(packet) >= 20 || version == 6 && len(packet) >= 40
 }
 
 // nameCache finds devices' names by their numbers, and remembers them for a while. One goroutine uses it.

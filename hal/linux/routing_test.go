@@ -46,7 +46,7 @@ func TestIPShowsRulesAndRoutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := words(run(t, "ip -6 route show table 1001"))
-		if want := "default via fe80::1 dev wan1 proto 197 metric 7 mtu 1400 pref medium"; got != want {
+		if want := "default via fe80::1 dev wan1 proto 116 metric 7 mtu 1400 pref medium"; got != want {
 			t.Errorf("ip shows %q, want %q", got, want)
 		}
 	})
@@ -173,7 +173,7 @@ func FuzzReadRule(f *testing.F) {
 }
 
 func FuzzReadRoute(f *testing.F) {
-	r := hal.Route{Table: 1001, Dst: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("fe80::1"), Dev: "x", MTU: 1400, Metric: 5, Protocol: 197}
+	r := hal.Route{Table: 1001, Dst: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("fe80::1"), Dev: "x", MTU: 1400, Metric: 5, Protocol: 116}
 	f.Add(writeRoute(r, 7))
 	r.Dst, r.Gateway, r.OnLink = netip.MustParsePrefix("2001:db8::/32"), netip.MustParseAddr("2001:db8::1"), true
 	f.Add(writeRoute(r, 7))

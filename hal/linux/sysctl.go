@@ -31,7 +31,7 @@ func (s sysctls) Sysctl(key string) (string, error) {
 }
 
 // SetSysctl writes a value. It does not create a key: one that is not there is hal.ErrNotFound, and one that may not be
-// written (a read-only /proc/sys, as in a container) is hal.ErrPermission.
+// written (a read-only /proc/sys, as in a container) is hal.ErrPermission unless it has the value already.
 func (s sysctls) SetSysctl(key, value string) error {
 	path, err := s.path(key)
 	if err != nil {
@@ -39,6 +39,9 @@ func (s sysctls) SetSysctl(key, value string) error {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
+		if now, rerr := s.Sysctl(key); rerr == nil && now == value {
+			return nil
+		}
 		return s.explain("set", key, err)
 	}
 	_, err = f.WriteString(value + "\n")

@@ -27,6 +27,9 @@ func TestSysctlErrors(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+		if err := m.SetSysctl("kernel/ostype", "Linux"); err != nil {
+			t.Errorf("a value that is there already: %v", err)
+		}
 		if got, err := m.Sysctl("kernel/ostype"); err != nil || got != "Linux" {
 			t.Errorf("kernel/ostype is %q, %v", got, err)
 		}

@@ -3,10 +3,10 @@ package linux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -63,25 +63,49 @@ func (m *Machine) Neighbours(ctx context.Context) ([]hal.Neighbour, error) {
 
 // Received implements hal.Interfaces.
 func (m *Machine) Received(device string) (uint64, error) {
-	doing := "read the packet count of " + device
-	s, err := openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{})
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", doing, err)
+	count, err := m.counters.of(device)
+	return count.packets, kernelError(err, "read the packet count of %s", device)
+}
+
+// Traffic implements hal.Shapers.
+func (m *Machine) Traffic(device string) (received, sent uint64, err error) {
+	count, err := m.counters.of(device)
+	return count.received, count.sent, kernelError(err, "read the byte counts of %s", device)
+}
+
+// deviceCount is what a device has counted: packets and bytes that it received, bytes that it sent.
+type deviceCount struct{ packets, received, sent uint64 }
+
+// counters asks the kernel for devices' counts over one socket that stays open: every link's probes ask each second.
+type counters struct {
+	mu     sync.Mutex
+	socket *kernelSocket // nil before the first question and after a failure
+}
+
+func (c *counters) of(device string) (count deviceCount, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.socket == nil {
+		if c.socket, err = openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{}); err != nil {
+			return deviceCount{}, err
+		}
 	}
-	defer s.close()
 	// The kernel finds a device by name when the number is 0 (rtnetlink(7)).
 	request := appendAttribute(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_IFNAME, append([]byte(device), 0))
-	var count uint64
-	var ok bool
-	err = s.ask(context.Background(), unix.RTM_GETLINK, unix.NLM_F_ACK, request, func(a message) {
-		if n, found := decodeReceived(a.payload); found && a.kind == unix.RTM_NEWLINK {
-			count, ok = n, true
+	told := false
+	err = c.socket.ask(context.Background(), unix.RTM_GETLINK, unix.NLM_F_ACK, request, func(a message) {
+		if n, found := decodeCounts(a.payload); found && a.kind == unix.RTM_NEWLINK {
+			count, told = n, true
 		}
 	})
-	if err == nil && !ok {
+	switch {
+	case err != nil && !errors.Is(err, unix.ENODEV):
+		c.socket.close()
+		c.socket = nil
+	case err == nil && !told:
 		err = errors.New("the kernel told no counters")
 	}
-	return count, kernelError(err, "%s", doing)
+	return count, err
 }
 
 // dumpWhole repeats a dump that was disturbed by changes; after some tries it takes what there is.

@@ -48,17 +48,19 @@ func decodeLink(b []byte) (i hal.Interface, ok bool) {
 	return i, i.Name != "" && hasMTU
 }
 
-// decodeReceived reads the count of received packets from an RTM_NEWLINK: the first number of struct rtnl_link_stats64.
-func decodeReceived(b []byte) (packets uint64, ok bool) {
+// decodeCounts reads the counts of an RTM_NEWLINK: struct rtnl_link_stats64 begins with packets received and sent, and bytes
+// received and sent.
+func decodeCounts(b []byte) (c deviceCount, ok bool) {
 	if len(b) < unix.SizeofIfInfomsg {
-		return 0, false
+		return deviceCount{}, false
 	}
 	for kind, data := range attributes(b[unix.SizeofIfInfomsg:]) {
-		if kind == unix.IFLA_STATS64 && len(data) >= 8 {
-			return binary.NativeEndian.Uint64(data), true
+		if kind == unix.IFLA_STATS64 && len(data) >= 32 {
+			n := binary.NativeEndian
+			return deviceCount{packets: n.Uint64(data), received: n.Uint64(data[16:]), sent: n.Uint64(data[24:])}, true
 		}
 	}
-	return 0, false
+	return deviceCount{}, false
 }
 
 // decodeAddress reads an RTM_NEWADDR or RTM_DELADDR. usable is false while IPv6 still asks the network whether

@@ -87,7 +87,7 @@ func FuzzDecodeRoutingMessages(f *testing.F) {
 		}
 		decodeRouteTable(b)
 		decodeGeneration(b)
-		decodeReceived(b)
+		decodeCounts(b)
 		// A datagram's messages never leave its bounds, whatever lengths it names.
 		total := 0
 		for m := range messages(b) {

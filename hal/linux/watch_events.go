@@ -32,14 +32,14 @@ const (
 // firstPidNamespace is the inode of the pid namespace in which the kernel counts (PROC_PID_INIT_INO).
 const firstPidNamespace = "pid:[4026531836]"
 
-// Watch implements hal.Interfaces. Changes that this process makes to the firewall are not announced; those of a
+// Watch implements hal.Interfaces. Changes that this process makes to the firewall and to queues are not announced; those of a
 // process that it starts (nft) are, so the receiver compares fingerprints.
 //
 // The kernel does not announce the IPv4 routes that it drops with an address or with a device that is switched
 // off: Watch announces a RoutingChanged of table 0 in these cases.
 func (m *Machine) Watch(ctx context.Context, f func(hal.Event), lost func()) error {
 	return m.keepListening(ctx, "interfaces, routes and the firewall", func(opened func()) error {
-		w, err := openWatch(ctx)
+		w, err := openWatch(ctx, m.shapers.own)
 		if err != nil {
 			return err
 		}
@@ -56,13 +56,14 @@ type watch struct {
 	firewall *kernelSocket // announcements of nftables
 	requests *kernelSocket // asks for the state
 	devices  *deviceView
+	own      *ports // of sockets whose changes of queues are not announced
 	threads  string // directory of this process's threads; "" when their numbers are not comparable
 	lastLink time.Time
 }
 
 // openWatch subscribes first and reads the state second, so that nothing falls between.
-func openWatch(ctx context.Context) (w *watch, err error) {
-	w = &watch{devices: newDeviceView(), lastLink: time.Now()}
+func openWatch(ctx context.Context, own *ports) (w *watch, err error) {
+	w = &watch{devices: newDeviceView(), own: own, lastLink: time.Now()}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -73,7 +74,7 @@ func openWatch(ctx context.Context) (w *watch, err error) {
 	}
 	w.routing, err = openKernelSocket(unix.NETLINK_ROUTE, kernelSocketOptions{buffer: watchBuffer, groups: []uint32{
 		unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_TC,
 	}})
 	if err != nil {
 		return w, fmt.Errorf("listen to changes of interfaces and routes: %w", err)
@@ -234,6 +235,10 @@ func (w *watch) routingNews(m message, f func(hal.Event)) {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if table, ok := decodeRouteTable(m.payload); ok {
 			f(hal.Event{Kind: hal.RoutingChanged, Table: table, Deleted: m.kind == unix.RTM_DELROUTE})
+		}
+	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTCLASS, unix.RTM_DELTCLASS, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
+		if !w.own.has(m.pid) {
+			f(hal.Event{Kind: hal.ShapingChanged})
 		}
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		f(hal.Event{Kind: hal.RoutingChanged, Deleted: m.kind == unix.RTM_DELRULE})

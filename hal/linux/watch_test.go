@@ -135,7 +135,14 @@ func TestInterfaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		bytesIn, bytesOut, err := m.Traffic("wan1")
+		if err != nil {
+			t.Fatal(err)
+		}
 		run(t, "ping -c 1 -W 5 192.0.2.1")
+		if in, out, err := m.Traffic("wan1"); err != nil || in < bytesIn+84 || out < bytesOut+84 {
+			t.Errorf("%d and %d bytes before a ping, %d and %d (%v) after it", bytesIn, bytesOut, in, out, err)
+		}
 		if after, err := m.Received("wan1"); err != nil || after <= before {
 			t.Errorf("%d packets received before a ping, %d (%v) after it", before, after, err)
 		}
@@ -273,6 +280,36 @@ func TestWatchFirewall(t *testing.T) {
 		}
 		nft(t, "delete table inet trenza")
 		w.next(t, "the table was deleted", firewall)
+	})
+}
+
+func TestWatchShaping(t *testing.T) {
+	t.Parallel()
+	haltest.InNamespace(t, func(t *testing.T) {
+		makeDevices(t)
+		m := newMachine(t)
+		w := startWatch(t, m)
+		shaping := func(e hal.Event) bool { return e.Kind == hal.ShapingChanged }
+		tree := smallTree(hal.FIFO)
+		setShaping(t, m, tree)
+		c := tree.Classes[0]
+		c.Rate, c.Ceil = 6_000_000, 6_000_000
+		if err := m.ChangeClass(t.Context(), tree.Device, c); err != nil {
+			t.Fatal(err)
+		}
+		setShaping(t, m, tree)
+		// As with the firewall: announcements come in the order of the changes, and all have come with that of an address.
+		run(t, "ip neighbour add 192.0.2.7 lladdr 02:00:00:00:00:07 dev wan1 nud permanent")
+		eventually(t, "the announcement of a neighbour", func() bool {
+			return !w.none(func(e hal.Event) bool { return e.Kind == hal.NeighbourChanged })
+		})
+		if !w.none(shaping) {
+			t.Error("our own changes were announced")
+		}
+		run(t, "tc class change dev wan1 parent 1:1001 classid 1:2000 htb rate 1mbit")
+		w.next(t, "another program changed a class", shaping)
+		run(t, "tc qdisc del dev wan1 root")
+		w.next(t, "another program removed the tree", shaping)
 	})
 }
 
