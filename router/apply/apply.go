@@ -17,6 +17,7 @@ import (
 type Machine interface {
 	hal.Firewall
 	hal.Routing
+	hal.Shapers
 	hal.Sysctls
 }
 
@@ -43,7 +44,7 @@ func New(m Machine, log *slog.Logger) *Applier {
 // Report says what an Apply did.
 type Report struct {
 	Changed  []string      // one plain line each
-	Left     []string      // what should be gone and could not be removed, and why; Verify finds it again
+	Left     []string      // what should be gone and could not be removed, or a class without its flows, and why; Verify finds it again
 	Ruleset  bool          // the nft table was changed
 	Emptied  bool          // maps that the daemon fills while it runs were made anew: fill them
 	Duration time.Duration // of the whole call
@@ -70,7 +71,7 @@ var ErrHalfway = errors.New("the kernel's state is half applied")
 // step is one reversible change outside of nftables.
 type step struct {
 	text     string
-	do, undo func(ctx context.Context) error // removals have no undo: nothing that can fail comes after them
+	do, undo func(ctx context.Context) error // what comes afterwards has no undo
 }
 
 func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
@@ -78,6 +79,11 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 	if err != nil {
 		return err
 	}
+	return a.change(ctx, diff, &s.Ruleset, r)
+}
+
+// change makes the changes of a difference and, unless it is nil, of the ruleset.
+func (a *Applier) change(ctx context.Context, diff difference, rules *plan.Ruleset, r *Report) error {
 	var done []step
 	rollback := func(cause error) error {
 		// Also when the caller has no more time: half a plan is worse than a late answer.
@@ -107,31 +113,39 @@ func (a *Applier) apply(ctx context.Context, s plan.State, r *Report) error {
 	if err := run(diff.additions); err != nil {
 		return err
 	}
-	text, emptied, err := a.transaction(ctx, s.Ruleset)
-	if err != nil {
-		return rollback(err)
-	}
-	if text != "" {
-		if err := a.machine.Load(ctx, text); err != nil {
-			return rollback(fmt.Errorf("applying the ruleset: %w", err))
-		}
-		a.standing = &s.Ruleset
-		r.Ruleset, r.Emptied = true, emptied
-		r.Changed = append(r.Changed, "table inet "+plan.Table)
-		if a.print, err = a.machine.Fingerprint(ctx); err != nil {
-			// The rules stand; only the memory of how they look is missing. Write them anew next time.
-			a.standing = nil
-			a.log.Warn("cannot read back the ruleset", "error", err)
+	if rules != nil {
+		if err := a.load(ctx, rules, r); err != nil {
+			return rollback(err)
 		}
 	}
 	// What goes away goes last: until here every packet found a rule and a route. A failure leaves a harmless leftover.
-	for _, st := range diff.removals {
+	for _, st := range diff.afterwards {
 		if err := st.do(ctx); err != nil && !errors.Is(err, hal.ErrNotFound) {
 			r.Left = append(r.Left, fmt.Sprintf("%s: %v", st.text, err))
-			a.log.Warn("something of an earlier plan is left over", "at", st.text, "error", err)
+			a.log.Warn("a harmless part of the change is left to do", "at", st.text, "error", err)
 			continue
 		}
 		r.Changed = append(r.Changed, st.text)
+	}
+	return nil
+}
+
+// load makes the kernel's ruleset equal to rules.
+func (a *Applier) load(ctx context.Context, rules *plan.Ruleset, r *Report) error {
+	text, emptied, err := a.transaction(ctx, *rules)
+	if err != nil || text == "" {
+		return err
+	}
+	if err := a.machine.Load(ctx, text); err != nil {
+		return fmt.Errorf("applying the ruleset: %w", err)
+	}
+	a.standing = rules
+	r.Ruleset, r.Emptied = true, emptied
+	r.Changed = append(r.Changed, "table inet "+plan.Table)
+	if a.print, err = a.machine.Fingerprint(ctx); err != nil {
+		// The rules stand; only the memory of how they look is missing. Write them anew next time.
+		a.standing = nil
+		a.log.Warn("cannot read back the ruleset", "error", err)
 	}
 	return nil
 }
@@ -154,7 +168,7 @@ func (a *Applier) transaction(ctx context.Context, want plan.Ruleset) (text stri
 		return "", false, fmt.Errorf("reading the ruleset that stands: %w", err)
 	}
 	for _, m := range want.Maps {
-		emptied = emptied || m.Learned && !slices.Contains(objects.Maps, m.Name)
+		emptied = emptied || m.Learned && m.Name != plan.MapClass && !slices.Contains(objects.Maps, m.Name)
 	}
 	return want.Replace(plan.Standing{Chains: objects.Chains, Sets: objects.Sets, Maps: objects.Maps}), emptied, nil
 }
@@ -168,7 +182,7 @@ func (a *Applier) Verify(ctx context.Context, s plan.State) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	for _, st := range append(diff.additions, diff.removals...) {
+	for _, st := range append(diff.additions, diff.afterwards...) {
 		out = append(out, st.text)
 	}
 	print, err := a.machine.Fingerprint(ctx)

@@ -19,7 +19,7 @@ func ownTables() []int {
 	return out
 }
 
-// Cleanup takes away everything that any run of the router ever put into the kernel: rules, routes, the nft table. Sysctls go
+// Cleanup takes away everything that any run of the router ever put into the kernel: rules, routes, the nft table, class trees and the detour. Sysctls go
 // back to what this process found; those of an earlier process are left, since nobody knows what they were.
 // It goes on after an error and returns all of them.
 func (a *Applier) Cleanup(ctx context.Context) error {
@@ -48,6 +48,16 @@ func (a *Applier) Cleanup(ctx context.Context) error {
 	// "add" first, so that the deletion of a table that never stood is no error.
 	fail("removing table inet "+plan.Table, a.machine.Load(ctx,
 		fmt.Sprintf("add table inet %s\ndelete table inet %s\n", plan.Table, plan.Table)))
+	shaped, err := a.machine.Shaped(ctx)
+	fail("reading which devices are shaped", known(err))
+	for _, device := range shaped {
+		fail("removing the class tree of "+device, a.machine.SetShaping(ctx, hal.Shaping{Device: device}))
+	}
+	detour, err := a.machine.Detour(ctx)
+	fail("reading the detour", known(err))
+	if !detour.Equal(hal.Detour{}) {
+		fail("removing the detour", a.machine.SetDetour(ctx, hal.Detour{}))
+	}
 	for key, value := range a.sysctls {
 		fail("setting sysctl "+key, a.machine.SetSysctl(key, value))
 	}

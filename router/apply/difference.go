@@ -9,14 +9,15 @@ import (
 	"github.com/trenza-router/trenza/router/plan"
 )
 
-// difference is what has to change outside of nftables. Additions are reversible and come before the ruleset.
+// difference is what has to change beside the ruleset. Additions are reversible and come before it. What comes afterwards, removals above
+// all, does no harm when it is left undone.
 type difference struct {
-	additions, removals []step
+	additions, afterwards []step
 }
 
 func (a *Applier) difference(ctx context.Context, s plan.State) (difference, error) {
 	var d difference
-	for _, p := range []func(context.Context, plan.State, *difference) error{a.sysctlSteps, a.routeSteps, a.ruleSteps} {
+	for _, p := range []func(context.Context, plan.State, *difference) error{a.sysctlSteps, a.routeSteps, a.ruleSteps, a.shapingSteps} {
 		if err := p(ctx, s, &d); err != nil {
 			return d, err
 		}
@@ -85,7 +86,7 @@ func (a *Applier) routeSteps(ctx context.Context, s plan.State, d *difference) e
 	}
 	for r := range standing {
 		if !wanted[slot(r)] {
-			d.removals = append(d.removals, step{
+			d.afterwards = append(d.afterwards, step{
 				text: "removal of route " + r.String(),
 				do:   func(ctx context.Context) error { return a.machine.DeleteRoute(ctx, r) },
 			})
@@ -122,7 +123,7 @@ func (a *Applier) ruleSteps(ctx context.Context, s plan.State, d *difference) er
 		})
 	}
 	for r := range standing {
-		d.removals = append(d.removals, step{
+		d.afterwards = append(d.afterwards, step{
 			text: fmt.Sprintf("removal of rule %s %s", r.Family, r),
 			do:   func(ctx context.Context) error { return a.machine.DeleteRule(ctx, r) },
 		})

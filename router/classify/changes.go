@@ -33,11 +33,11 @@ func (c *Changes) set(name string, e hal.Element) {
 	c.Set[name] = append(c.Set[name], e)
 }
 
-func (c *Changes) delete(name string, e hal.Element) {
+func (c *Changes) delete(name string, key []hal.KeyPart) {
 	if c.Delete == nil {
 		c.Delete = map[string][]hal.Element{}
 	}
-	c.Delete[name] = append(c.Delete[name], hal.Element{Key: e.Key})
+	c.Delete[name] = append(c.Delete[name], hal.Element{Key: key})
 }
 
 // nameKey is a destination as one device knows it.
@@ -53,10 +53,14 @@ func (k nameKey) set() string {
 	return Names6
 }
 
-func (k nameKey) element(host string, label flow.Label, timeout time.Duration) hal.Element {
+func (k nameKey) key() []hal.KeyPart { return []hal.KeyPart{uint32(k.device.Mark()), k.addr} }
+
+func (k serviceKey) key() []hal.KeyPart { return []hal.KeyPart{k.addr, k.proto, k.port} }
+
+// element is a name as the kernel's maps have it.
+func (v *name) element(key []hal.KeyPart, now time.Time) hal.Element {
 	return hal.Element{
-		Key:   []hal.KeyPart{uint32(k.device.Mark()), k.addr},
-		Value: uint32(label), Timeout: timeout, Comment: comment(host),
+		Key: key, Value: uint32(v.label), Timeout: v.expires.Sub(now), Comment: v.comment(),
 	}
 }
 
@@ -74,11 +78,33 @@ func (k serviceKey) set() string {
 	return Learned6
 }
 
-func (k serviceKey) element(host string, label flow.Label, timeout time.Duration) hal.Element {
-	return hal.Element{
-		Key:   []hal.KeyPart{k.addr, k.proto, k.port},
-		Value: uint32(label), Timeout: timeout, Comment: comment(host),
+// kernelKey is where an element stands.
+type kernelKey interface {
+	set() string
+	key() []hal.KeyPart
+}
+
+func tellSet[K kernelKey](n *Names, c *Changes, k K, v *name, now time.Time) {
+	if !n.alone {
+		c.set(k.set(), v.element(k.key(), now))
 	}
+}
+
+func tellDelete[K kernelKey](n *Names, c *Changes, k K) {
+	if !n.alone {
+		c.delete(k.set(), k.key())
+	}
+}
+
+// appComment begins the comment of an element without a host; no host name can look like that.
+const appComment = "app:"
+
+// comment is what an element says of itself to people, and to a restarted router.
+func (v *name) comment() string {
+	if v.host == "" {
+		return appComment + v.app
+	}
+	return comment(v.host)
 }
 
 // maxComment is the kernel's bound on an element's comment, in bytes.

@@ -51,7 +51,7 @@ func TestSelectorsMakeClasses(t *testing.T) {
 	for _, k := range added {
 		got = append(got, fmt.Sprint(k.App, " ", k.Domains))
 	}
-	want := []string{"youtube [youtube.com]", "youtube [=m.youtube.com youtube.com]", " [example.org]"}
+	want := []string{"youtube [youtube.com]", "youtube [=m.youtube.com youtube.com]", " [example.org]", "youtube-music [youtube.com]"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

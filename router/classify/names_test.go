@@ -100,8 +100,8 @@ func TestDNSNamesAreOfOneDevice(t *testing.T) {
 	}
 	w.is(t, 1, key(cdn, 443), epoch, "youtube", sureDNS)
 	w.is(t, 2, key(cdn, 443), epoch, "bbva", sureDNS)
-	w.is(t, 3, key(cdn, 443), epoch, "", 0)
-	w.is(t, 1, key(cdn, 443), epoch.Add(time.Hour), "", 0)
+	w.is(t, 3, key(cdn, 443), epoch, "", surePort)
+	w.is(t, 1, key(cdn, 443), epoch.Add(time.Hour), "", surePort)
 	if c := w.LearnDNS(1, "www.youtube.com", []netip.Addr{cdn}, time.Minute, epoch.Add(time.Minute)); !c.Empty() {
 		t.Errorf("what the kernel knows is told again: %+v", c)
 	}
@@ -109,7 +109,7 @@ func TestDNSNamesAreOfOneDevice(t *testing.T) {
 		t.Error("an entry that soon ends is not renewed")
 	}
 	w.apply(w.LearnDNS(1, "zoom.us", []netip.Addr{cdn}, time.Minute, epoch.Add(time.Minute)))
-	w.is(t, 1, key(cdn, 443), epoch.Add(time.Minute), "zoom", sureDNS) // the latest answer wins
+	w.is(t, 1, key(cdn, 443), epoch.Add(time.Minute), "zoom", sureMixed) // the latest answer wins
 	if c := w.LearnDNS(1, "not a name", []netip.Addr{cdn}, time.Minute, epoch); !c.Empty() {
 		t.Errorf("learned %+v", c)
 	}
@@ -126,13 +126,15 @@ func TestWireTeachesEveryoneUntilAnAddressIsShared(t *testing.T) {
 	other.Src = netip.AddrPortFrom(client, 40001)
 	w.is(t, 1, other, epoch, "netflix", sureSeen)
 	w.is(t, 2, other, epoch, "netflix", sureLearned)
-	w.is(t, 2, key(cdn, 8443), epoch, "", 0)
+	w.is(t, 2, key(cdn, 8443), epoch, "", surePort)
 
 	w.apply(w.LearnDNS(3, "download.windowsupdate.com", []netip.Addr{cdn}, time.Minute, epoch))
-	w.expect(t, "names4 16 203.0.113.10 netflix www.netflix.com", "names4 48 203.0.113.10 windows-update download.windowsupdate.com")
-	w.is(t, 2, other, epoch, "", 0)
-	if c := w.LearnWire(4, finding(cdn, "www.netflix.com"), epoch); len(c.Set[Learned4]) != 0 {
-		t.Error("a shared address is taught to everyone")
+	w.expect(t, "names4 48 203.0.113.10 windows-update download.windowsupdate.com") // what was only seen is forgotten
+	w.is(t, 1, other, epoch, "", surePort)
+	w.is(t, 2, other, epoch, "", surePort)
+	w.is(t, 3, other, epoch, "windows-update", sureDNS)
+	if c := w.LearnWire(4, finding(cdn, "www.netflix.com"), epoch); !c.Empty() {
+		t.Errorf("a shared address is taught: %+v", c)
 	}
 	later := epoch.Add(sharedLife + time.Hour)
 	if c := w.LearnWire(4, finding(cdn, "www.netflix.com"), later); len(c.Set[Learned4]) != 1 {
@@ -160,11 +162,131 @@ func TestEncryptedHello(t *testing.T) {
 	w.is(t, 1, key(cdn, 443), epoch, "bbva", sureDNS)
 	w.apply(w.LearnWire(2, front, epoch))
 	w.is(t, 2, key(cdn, 443), epoch, "youtube", sureECH)
-	w.expect(t, "names4 16 203.0.113.10 bbva www.bbva.es", "names4 32 203.0.113.10 youtube www.youtube.com") // nobody else is taught
+	w.expect(t, "names4 16 203.0.113.10 bbva www.bbva.es") // nobody is taught
 	same := finding(cdn, "www.bbva.es")
 	same.ECH = true
 	w.apply(w.LearnWire(1, same, epoch))
 	w.is(t, 1, key(cdn, 443), epoch, "bbva", sureWire)
+}
+
+// A browser sends an encrypted hello that is none (GREASE) with every connection, and two of its hosts can have one address: a name that the device
+// asked for is no cover.
+func TestEncryptedHelloWithAnAskedName(t *testing.T) {
+	w := newWorld(t)
+	w.apply(w.LearnDNS(1, "www.youtube.com", []netip.Addr{cdn}, time.Minute, epoch))
+	w.apply(w.LearnDNS(1, "zoom.us", []netip.Addr{cdn}, time.Minute, epoch))
+	hello := finding(cdn, "www.youtube.com")
+	hello.ECH = true
+	w.apply(w.LearnWire(1, hello, epoch))
+	w.is(t, 1, key(cdn, 443), epoch, "youtube", sureWire)
+	hello.Front = true // unless only fronts have that name
+	w.apply(w.LearnWire(1, hello, epoch))
+	w.is(t, 1, key(cdn, 443), epoch, "zoom", sureMixed)
+}
+
+func TestProtocols(t *testing.T) {
+	w := newWorld(t)
+	at := func(proto flow.Proto, port uint16) flow.Key {
+		k := key(cdn, port)
+		k.Proto = proto
+		return k
+	}
+	said := func(p dpi.Protocol, host string) *dpi.Finding {
+		return &dpi.Finding{Protocol: p, Confidence: 80, Host: host, Source: dpi.SourceTLS}
+	}
+	resolver := said(dpi.TLS, "abc123.dns.nextdns.io")
+	for _, tt := range []struct {
+		name       string
+		key        flow.Key
+		evidence   Evidence
+		want       dpi.Protocol
+		confidence int
+	}{
+		{"said", at(flow.ProtoTCP, 80), Evidence{Said: said(dpi.SSH, "")}, dpi.SSH, 80},
+		{"by the port", at(flow.ProtoTCP, 22), Evidence{}, dpi.SSH, surePort},
+		{"not by the port, when the start was read", at(flow.ProtoUDP, 53), Evidence{Refused: true}, dpi.Unknown, 0},
+		{"QUIC after its hello", at(flow.ProtoUDP, 443), Evidence{Refused: true}, dpi.QUIC, surePort},
+		{"by the IP header", at(flow.ProtoICMP, 0), Evidence{}, dpi.ICMP, sureWire},
+		{"a port of no one", at(flow.ProtoTCP, 40123), Evidence{}, dpi.Unknown, 0},
+		{"a public resolver", at(flow.ProtoTCP, 443), Evidence{Said: resolver}, dpi.DoH, sureWire},
+		{"a public resolver at another port", at(flow.ProtoTCP, 8443), Evidence{Said: resolver}, dpi.TLS, sureWire},
+	} {
+		id := w.Judge(1, tt.key, tt.evidence, epoch)
+		if id.Protocol != tt.want || id.Confidence != tt.confidence || id.Reason == "" {
+			t.Errorf("%s: got %+v, want %s at %d", tt.name, id, tt.want, tt.confidence)
+		}
+	}
+}
+
+// What only one application speaks tells everyone that it is there, until a host's name tells more; the address itself is not shared by that.
+func TestProtocolTeachesEveryone(t *testing.T) {
+	w := newWorld(t)
+	spoke := dpi.Finding{Key: key(cdn, 51413), Protocol: dpi.BitTorrent, Confidence: 95}
+	w.apply(w.LearnWire(1, spoke, epoch))
+	w.expect(t, "learned4 203.0.113.10 tcp 51413 bittorrent app:bittorrent")
+	w.is(t, 1, key(cdn, 51413), epoch, "bittorrent", sureWire)
+	other := key(cdn, 51413)
+	other.Src = netip.AddrPortFrom(client, 40001)
+	w.is(t, 2, other, epoch, "bittorrent", sureLearned)
+	w.is(t, 2, key(cdn, 51414), epoch, "", 0)
+
+	again := newWorld(t) // a restart
+	again.kernel = w.kernel
+	for _, e := range w.kernel[Learned4] {
+		if c := again.Adopt(Learned4, []hal.Element{e}, epoch); !c.Empty() {
+			t.Errorf("adopting changes %+v", c)
+		}
+	}
+	again.is(t, 2, other, epoch, "bittorrent", sureLearned)
+
+	spoke.Confidence, spoke.Key = 60, key(cdn, 51415)
+	if c := w.LearnWire(1, spoke, epoch); !c.Empty() {
+		t.Errorf("a guess is taught: %+v", c)
+	}
+	w.apply(w.LearnWire(1, finding(cdn, "www.youtube.com"), epoch))
+	named := finding(cdn, "www.youtube.com")
+	named.Key = key(cdn, 51413)
+	w.apply(w.LearnWire(1, named, epoch))
+	spoke.Confidence, spoke.Key = 95, key(cdn, 51413)
+	w.apply(w.LearnWire(1, spoke, epoch))
+	w.expect(t, "learned4 203.0.113.10 tcp 443 youtube www.youtube.com", "learned4 203.0.113.10 tcp 51413 youtube www.youtube.com",
+		"names4 16 203.0.113.10 youtube www.youtube.com")
+}
+
+// Without a kernel the same is known, and nobody is told.
+func TestNamesAlone(t *testing.T) {
+	c := testCatalog(t)
+	n := NewNamesAlone(c, NewInterner(c))
+	for _, changes := range []Changes{
+		n.LearnDNS(1, "zoom.us", []netip.Addr{cdn6}, time.Minute, epoch),
+		n.LearnWire(1, finding(cdn, "www.youtube.com"), epoch),
+		n.LearnWire(1, finding(cdn, "zoom.us"), epoch),
+		n.LearnWire(1, dpi.Finding{Key: key(cdn, 51413), Protocol: dpi.BitTorrent, Confidence: 95}, epoch),
+	} {
+		if !changes.Empty() {
+			t.Errorf("told %+v", changes)
+		}
+	}
+	if clue := n.Recall(1, key(cdn6, 443), epoch); clue.Host != "zoom.us" || !clue.FromDNS() {
+		t.Errorf("%+v", clue)
+	}
+	if clue := n.Recall(1, key(cdn, 443), epoch); clue != (Clue{}) {
+		t.Errorf("of a shared address: %+v", clue)
+	}
+}
+
+// An address of a content network tells nothing about other flows to it, whoever was seen there.
+func TestContentNetworksAreShared(t *testing.T) {
+	w := newWorld(t)
+	app, ok := w.catalog.Lookup("d111111abcdef8.cloudfront.net")
+	if !ok || !app.Shared() {
+		t.Fatalf("the catalogue has %+v", app)
+	}
+	w.apply(w.LearnWire(1, finding(cdn, "d111111abcdef8.cloudfront.net"), epoch))
+	w.apply(w.LearnWire(1, finding(cdn, "www.youtube.com"), epoch))
+	w.expect(t)
+	w.is(t, 1, key(cdn, 443), epoch, "youtube", sureWire)
+	w.is(t, 2, key(cdn, 8443), epoch, "", surePort)
 }
 
 func TestPrefixAndPortComeLast(t *testing.T) {
@@ -261,13 +383,15 @@ func TestKernelAgreesWithMemory(t *testing.T) {
 			addr := netip.AddrFrom4([4]byte{203, 0, 113, byte(rapid.IntRange(1, 3).Draw(t, "addr"))})
 			host := rapid.SampledFrom(hosts).Draw(t, "host")
 			device := flow.DeviceID(rapid.IntRange(1, 2).Draw(t, "device"))
-			switch rapid.IntRange(0, 4).Draw(t, "op") {
+			switch rapid.IntRange(0, 5).Draw(t, "op") {
 			case 0, 1:
 				w.apply(w.LearnDNS(device, host, []netip.Addr{addr}, time.Hour, now))
 			case 2, 3:
 				f := finding(addr, host)
 				f.ECH = rapid.Bool().Draw(t, "ech")
 				w.apply(w.LearnWire(device, f, now))
+			case 5:
+				w.apply(w.LearnWire(device, dpi.Finding{Key: key(addr, 443), Protocol: dpi.BitTorrent, Confidence: 95}, now))
 			case 4:
 				var domains []policy.Domain
 				if rapid.Bool().Draw(t, "selector") {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/trenza-router/trenza/integration/netlab"
 	"github.com/trenza-router/trenza/webui/api"
 )
 
@@ -21,10 +20,7 @@ const defaultSocket = "/run/trenza/trenza.sock"
 func (s *session) client() (*api.ClientWithResponses, error) {
 	path := s.socket
 	if path == "" {
-		path = defaultSocket
-		if lab, err := netlab.Connect("", ""); err == nil {
-			path = filepath.Join(lab.RouterRun(), "trenza.sock")
-		}
+		path = cmp.Or(labSocket(), defaultSocket)
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrPermission) {
 		return nil, asRoot(fmt.Errorf("asking the router: %w", err))

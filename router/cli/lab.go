@@ -1,3 +1,5 @@
+//go:build !shipped
+
 package cli
 
 import (
@@ -9,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/trenza-router/trenza/integration/netlab"
@@ -17,6 +20,24 @@ import (
 	"github.com/trenza-router/trenza/integration/netlab/internet"
 	"github.com/trenza-router/trenza/integration/netlab/traffic"
 )
+
+// labCommands are the test house's. Packages are built with the tag "shipped" and do without it, its servers and its clients.
+type labCommands struct {
+	Lab labCommand `cmd:"" help:"A house with three links in network namespaces, to try and to test."`
+
+	// The lab starts itself again inside its namespaces.
+	LabInternet labInternetCommand `cmd:"" name:"lab-internet" hidden:""`
+	LabClient   labClientCommand   `cmd:"" name:"lab-client" hidden:""`
+}
+
+// labSocket is the control socket of a running lab's router, or "".
+func labSocket() string {
+	lab, err := netlab.Connect("", "")
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(lab.RouterRun(), "trenza.sock")
+}
 
 type labCommand struct {
 	Run    labRunCommand    `cmd:"" default:"withargs" help:"Build the house and live in it until Ctrl-C (the default)."`
@@ -33,6 +54,7 @@ type labRunCommand struct {
 	Policy string `help:"Policy file to begin with; default: a family's." type:"existingfile"`
 	Quiet  bool   `help:"No traffic of the household's own."`
 	Seed   uint64 `help:"Seed of the traffic, for runs that repeat." default:"1"`
+	Netem  bool   `help:"Make the links of the kernel's netem instead of the lab's own emulator."`
 }
 
 func (c *labRunCommand) Run(s *session) error {
@@ -54,7 +76,7 @@ func (c *labRunCommand) Run(s *session) error {
 		defer os.Remove(policy)
 	}
 	fmt.Fprintln(s.out, "Building a house with three links…")
-	h, err := home.Start(s.ctx, home.Options{Binary: self, Policy: policy, Log: log})
+	h, err := home.Start(s.ctx, home.Options{Lab: netlab.Options{Netem: c.Netem}, Binary: self, Policy: policy, Log: log})
 	if err != nil {
 		return err
 	}
@@ -67,7 +89,7 @@ func (c *labRunCommand) Run(s *session) error {
 	if _, err := h.Lab.Expose(s.ctx, c.Web, h.Lab.Router(), netlab.RouterWeb); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "The router works. Its page: http://%s\nCtrl-C ends the lab and removes every trace.\n", c.Web)
+	fmt.Fprintf(s.out, "The router works. Its page: http://%s\nIt is new: the page asks for the name and password of its first admin. Nothing is kept when the lab ends.\nCtrl-C ends the lab and removes every trace.\n", c.Web)
 	if !c.Quiet {
 		go func() {
 			if err := traffic.Run(s.ctx, traffic.Config{Seed: c.Seed, Hosts: h.Hosts(), Log: log}); err != nil && s.ctx.Err() == nil {

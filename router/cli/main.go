@@ -8,9 +8,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/trenza-router/trenza/router/census"
 )
 
 // version is set by the linker; see the Makefile.
@@ -30,17 +33,27 @@ type commands struct {
 	JSON   bool   `name:"json" help:"Print JSON, as the API answers."`
 	Socket string `name:"socket" help:"Control socket of the router to ask; default: that of a running lab, else /run/trenza/trenza.sock." env:"TRENZA_SOCKET" type:"path"`
 
-	Router  routerCommand  `cmd:"" help:"Run the router in this network namespace."`
-	Lab     labCommand     `cmd:"" help:"A house with three links in network namespaces, to try and to test."`
-	Status  statusCommand  `cmd:"" help:"Links, devices and warnings of the running router."`
-	Why     whyCommand     `cmd:"" help:"Which link a flow takes, and why."`
-	Policy  policyCommand  `cmd:"" help:"Check, show, change and compare the rules."`
-	Doctor  doctorCommand  `cmd:"" help:"What this machine has, what is missing, and what serves instead."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Router   routerCommand   `cmd:"" help:"Run the router in this network namespace."`
+	Status   statusCommand   `cmd:"" help:"Links, devices and warnings of the running router."`
+	Why      whyCommand      `cmd:"" help:"Which link a flow takes, and why."`
+	QoS      qosCommand      `cmd:"" name:"qos" help:"How links are shaped, and what each class of each device gets."`
+	Policy   policyCommand   `cmd:"" help:"Check, show, change and compare the rules."`
+	Bond     bondCommand     `cmd:"" help:"Several links as one path, to a relay."`
+	Relay    relayCommand    `cmd:"" help:"The far end of bonds: many routers, one way out."`
+	User     userCommand     `cmd:"" help:"Who may sign in on the page."`
+	Catalog  catalogCommand  `cmd:"" help:"Look into the applications that the router knows, check own ones, and update them."`
+	Classify classifyCommand `cmd:"" help:"What the flows of capture files are."`
+	Capture  captureCommand  `cmd:"" help:"What a device sends and gets, in a file, with what each flow is."`
+	Filter   filterCommand   `cmd:"" help:"What the filter did."`
+	Doctor   doctorCommand   `cmd:"" help:"What this machine has, what is missing, and what serves instead."`
+	Links    linksCommand    `cmd:"" help:"Devices that are or could be links: what is plugged in, and how it is."`
+	Link     linkCommand     `cmd:"" help:"Add a relay as a link, and take it away."`
+	Wifi     wifiCommand     `cmd:"" help:"WiFi networks as links: scan, join, forget."`
+	Modem    modemCommand    `cmd:"" help:"3G/LTE modems: PIN, connection, short messages."`
+	Upgrade  upgradeCommand  `cmd:"" help:"Install a signed release, from a folder or an address."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 
-	// The lab starts itself again inside its namespaces.
-	LabInternet labInternetCommand `cmd:"" name:"lab-internet" hidden:""`
-	LabClient   labClientCommand   `cmd:"" name:"lab-client" hidden:""`
+	labCommands `embed:""`
 }
 
 // session is what a command gets to work with.
@@ -83,6 +96,7 @@ func Main(args []string) int { return run(args, os.Stdout, os.Stderr) }
 func run(args []string, out, errOut io.Writer) int {
 	var c commands
 	parser, err := kong.New(&c, kong.Name("trenza"), kong.Writers(out, errOut), kong.UsageOnError(),
+		kong.Vars{"config": defaultConfig, "flows": strconv.Itoa(census.DefaultFlows)},
 		kong.Description("A router that braids several weak internet links into one good connection."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exited(code)) }))
 	if err != nil {

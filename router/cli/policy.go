@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/user"
 
-	"github.com/trenza-router/trenza/router/catalog"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/webui/api"
@@ -41,6 +40,7 @@ func readPolicy(path string) (policy.Policy, []byte, error) {
 }
 
 type policyCheckCommand struct {
+	routersCatalog
 	File string `arg:"" help:"Policy file; - for standard input."`
 }
 
@@ -49,9 +49,9 @@ func (c *policyCheckCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	apps, err := catalog.Load("")
+	apps, err := c.load(s)
 	if err != nil {
-		return fmt.Errorf("reading the catalogue of applications: %w", err)
+		return err
 	}
 	compiled, warnings, err := policy.Compile(p, engine.KnownTo(apps, nil))
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,16 +19,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/trenza-router/trenza/hal/hardware"
 	"github.com/trenza-router/trenza/hal/linux"
 	"github.com/trenza-router/trenza/router/apply"
+	"github.com/trenza-router/trenza/router/bond/tunnel"
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/store"
+	"github.com/trenza-router/trenza/webui/auth"
+	"github.com/trenza-router/trenza/webui/localca"
 	"github.com/trenza-router/trenza/webui/server"
 )
 
 type routerCommand struct {
-	Config   string   `help:"Configuration file." default:"/etc/trenza/trenza.yaml" type:"path"`
+	Config   string   `help:"Configuration file." default:"${config}" type:"path"`
 	Check    bool     `help:"Check the configuration file and stop."`
 	Cleanup  bool     `help:"Take everything that is ours out of the kernel, and stop."`
 	State    string   `help:"Directory of the database; prevails over the file." type:"path"`
@@ -87,6 +93,17 @@ func logger(w io.Writer, level string) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
 
+// begin reads a program's configuration and makes its log.
+func begin[T any](s *session, file string, load func(string) (T, error), level func(T) string) (cfg T, log *slog.Logger, err error) {
+	if cfg, err = load(file); err == nil {
+		log, err = logger(s.errOut, level(cfg))
+	}
+	if err != nil {
+		return cfg, nil, usageError(err)
+	}
+	return cfg, log, nil
+}
+
 // serve puts the router together and runs it.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	// Small routers have little memory: the heap, some megabytes at rest, may grow by half before it is swept, not by as much
@@ -126,22 +143,91 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			log.Error("the database did not close cleanly", "error", err)
 		}
 	}()
+	devices := hardware.New(hardware.Options{Kernel: machine, Log: log})
+	defer devices.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	p := parts{log: log, machine: machine, devices: devices, db: db, zone: zone, running: &running}
+	// The service manager sees one router, however often its links change.
+	p.started = sync.OnceFunc(func() {
+		g.Go(func() error { return supervise(ctx, log, func() { running.Load().Status() }) })
+	})
+	g.Go(func() error {
+		for {
+			if err := p.run(ctx, p.withAdded(cfg)); !errors.Is(err, engine.ErrReconfigured) {
+				return cmp.Or(err, context.Canceled) // ends what supervises, too
+			}
+			log.Info("the links are others now; the router goes on with them")
+		}
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// withAdded is a configuration with the links that were added while the router ran. One that does not fit any more, because the file
+// is another one now, is left out: the lines of the house are worth more.
+func (p *parts) withAdded(cfg config.Config) config.Config {
+	links, err := cfg.Added()
+	if err != nil {
+		p.log.Error("the links that were added to the configuration are left out", "error", err)
+	}
+	for _, l := range links {
+		with, err := cfg.WithAdded([]config.AddedLink{l})
+		if err != nil {
+			p.log.Error("a link that was added to the configuration is left out; correct the configuration, or remove it with \"trenza link remove\"", "link", l.Name, "error", err)
+			continue
+		}
+		cfg = with
+	}
+	return cfg
+}
+
+// parts are what outlives a change of the links.
+type parts struct {
+	log     *slog.Logger
+	machine *linux.Machine
+	devices *hardware.Hardware
+	db      *store.Store
+	zone    *time.Location
+	running *atomic.Pointer[engine.Engine]
+	started func() // called for each set of links
+}
+
+// run is the router with one set of links.
+func (p *parts) run(ctx context.Context, cfg config.Config) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	e, err := engine.New(ctx, engine.Options{
-		Config: cfg, Machine: machine, Store: db, Log: log, Version: version, Metrics: metrics, Now: time.Now, Zone: zone,
+		Config: cfg, Machine: p.machine, Hardware: p.devices, Store: p.db, Log: p.log, Version: version, Metrics: metrics, Now: time.Now, Zone: p.zone,
+		Bonds: func(o tunnel.Options) (engine.Bond, error) { return tunnel.NewRouter(o) },
 	})
 	if err != nil {
 		return err
 	}
-	running.Store(e)
-	e.StoreChanged(db.Status())
-	web, err := server.New(server.Options{
-		Engine: e, Metrics: metrics, Log: log, Listen: cfg.Web.Listen, Socket: filepath.Join(cfg.Run, "trenza.sock"),
-	})
+	p.running.Store(e)
+	e.StoreChanged(p.db.Status())
+	users, err := auth.New(ctx, auth.Options{Store: p.db, Log: p.log})
+	if err != nil {
+		return fmt.Errorf("reading who may sign in: %w", err)
+	}
+	o := server.Options{
+		Engine: e, Store: p.db, Auth: users, Metrics: metrics, Log: p.log, Listen: cfg.Web.Listen, TLS: cfg.Web.TLSListen(),
+		Socket: filepath.Join(cfg.Run, "trenza.sock"),
+	}
+	if o.TLS != "" {
+		if o.Authority, err = localca.Open(cfg.State, time.Now, store.Floor()); err != nil {
+			return asRoot(err)
+		}
+	}
+	if o.Listen != "" && !users.HasUsers() {
+		p.log.Warn("nobody has set up this router yet: whoever opens its page first becomes its admin", "page", o.Listen)
+	}
+	web, err := server.New(o)
 	if err != nil {
 		return asRoot(err)
 	}
+	p.started()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.Run(ctx) })
 	g.Go(func() error { return web.Run(ctx) })

@@ -21,6 +21,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // base is the least that works; the cases add to its link, or to its end.
 const base = "lan: [{device: lan0}]\nlinks:\n  - name: fiber\n    device: wan1\n"
 
+// slot is a link that lacks its device.
+const slot = "lan: [{device: lan0}]\nlinks:\n  - name: spare\n"
+
 func bad() []string {
 	return []string{
 		"", "x", "a: [", "lan: 5", base + "\tweight: 1\n", base + "---\nlan: []\n", "a: &x 5\nb: *x\n",
@@ -28,7 +31,7 @@ func bad() []string {
 		base + "    ipv4: static\n", base + "    ipv4: {gatewy: 1.2.3.4}\n", base + "    ipv4: {gateway: 1.2.3}\n", base + "    ipv4: {gateway: \"fe80::1\"}\n",
 		base + "    ipv6: dhcp\n", base + "    ipv6: {gateway: 1.2.3.4}\n", base + "    ipv6: {gateway: \"fe80::1%wan1\"}\n", base + "    ipv4: off\n    ipv6: off\n",
 		base + "    quota: {limit: lots}\n", base + "    quota: {limit: -5GB}\n", base + "    quota: {limit: nan}\n", base + "    quota: {limit: 20GB, reset_day: 40}\n",
-		base + "    rate: {down: 5}\n", base + "    dns: [one]\n", base + "    metered: maybe\n",
+		base + "    rate: {down: 5}\n", base + "    dns: [one]\n", base + "    dns: [\"tls://dns.example\"]\n", base + "    metered: maybe\n",
 		base + "    probes: {interval: 5}\n", base + "    probes: {interval: 1ms}\n", base + "    probes: {targets: [\"smtp:192.0.2.1\"]}\n",
 		base + "    id: 9\n", base + "    id: -1\n", base + "  - {name: lte, device: wan2, id: 3}\n  - {name: wifi, device: wan3, id: 3}\n",
 		base + "  - {name: fiber, device: wan2}\n", base + "  - {name: lte, device: wan1}\n", base + "  - {name: lte, device: lan0}\n", base + "  - {name: \"a b\", device: wan2}\n",
@@ -36,10 +39,21 @@ func bad() []string {
 		base + strings.Repeat("  - {name: a, device: b}\n", 7),
 		base + "platform: openwrt\n", base + "platform: static\nplatform: static\n", base + "lan: [{device: x}]\n", base + "log_level: loud\n",
 		base + "web: {listen: \"8080\"}\n", base + "web: {listen: \"localhost:8080\"}\n", base + "resolver: {listen: [\":53\", \":x\"]}\n", base + "resolver: {listen: [\":0\"]}\n",
+		base + "resolver: {rebind_names: [\".\"]}\n", base + "resolver: {rebind_names: [a..b]}\n", base + "resolver: {strip_ech: maybe}\n",
+		base + "resolver: {upstreams: [\"udp://192.0.2.1\"]}\n", base + "resolver: {upstreams: [192.0.2.1, \"https://192.0.2.1:0/\"]}\n",
 		base + "forwards: [{name: a, proto: icmp, port: 1, to: \"192.0.2.1:5\"}]\n", base + "forwards: [{name: a, proto: tcp, port: 99999, to: \"192.0.2.1:5\"}]\n",
 		base + "forwards: [{name: a, proto: tcp, port: 9, to: \"camera:5\"}]\n", base + "forwards: [{name: a, proto: tcp, port: 9}]\n",
 		base + "forwards:\n  - {name: a, proto: tcp, port: 9, to: \"192.0.2.1:5\"}\n  - {name: b, proto: tcp, port: 9, to: \"192.0.2.2:5\"}\n",
 		base + "time_zone: Mars/Base\n",
+		base + "    hardware: {kind: modem}\n", slot + "    hardware: modem\n", slot + "    hardware: {kind: radio}\n", slot + "    hardware: {port: usb-1-1}\n",
+		slot + "    hardware: {kind: wifi, password: hunter2}\n", slot + "    hardware: {kind: stick, apn: internet}\n", slot + "    hardware: {kind: modem, pin: \"12x4\"}\n",
+		slot + "    hardware: {kind: modem, pin: \"12\"}\n", slot + "    hardware: {kind: modem, roaming: perhaps}\n", slot + "    hardware: {kind: ppp, user: me}\n",
+		slot + "    hardware: {kind: ppp, parent: eth1}\n", slot + "    hardware: {kind: vlan, parent: eth1}\n", slot + "    hardware: {kind: vlan, parent: eth1, tag: 5000}\n",
+		slot + "    hardware: {kind: ethernet, parent: eth1}\n", slot + "    hardware: {kind: ppp, parent: eth1, user: me, port: usb-1-1}\n",
+		base + "    shape: {mode: always}\n", base + "    shape: {mode: fixed}\n", base + "    shape: {framing: cable}\n",
+		base + "    rate: {down: 100kbit, up: 10mbit}\n    shape: {mode: fixed}\n", base + "    rate: {down: 20gbit, up: 10mbit}\n    shape: {mode: fixed}\n",
+		base + "    rate: {down: 50mbit, up: 10mbit}\n    shape: {mode: auto, min: {up: 20mbit}}\n", base + "    rate: {down: 50mbit, up: 10mbit}\n    shape: {mode: fixed, min: {up: 1mbit}}\n",
+		base + "    rate: {down: 50mbit, up: 10mbit}\n    shape: {mode: auto, reflectors: [example.com]}\n",
 	}
 }
 
@@ -56,7 +70,7 @@ func TestBadFiles(t *testing.T) {
 		if !errors.As(err, &p) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v is not one line about a place", text, err)
 		}
-		shown := strings.TrimSuffix(strings.Replace(text, base, "...\n", 1), "\n")
+		shown := strings.TrimSuffix(strings.Replace(strings.Replace(text, slot, "...\n", 1), base, "...\n", 1), "\n")
 		got.WriteString("    " + strings.ReplaceAll(shown, "\n", "\n    ") + "\n" + err.Error() + "\n\n")
 	}
 	path := filepath.Join("testdata", "bad.golden")
@@ -84,11 +98,11 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Default()
 	want.LAN = []LAN{{Device: "lan0"}}
-	auto, probes := Address{Mode: Auto}, Probes{Targets: []string{"icmp:9.9.9.9", "icmp:1.1.1.1", "dns:8.8.8.8"}}
+	auto, probes, shape := Address{Mode: Auto}, Probes{Targets: []string{"icmp:9.9.9.9", "icmp:1.1.1.1", "dns:8.8.8.8"}}, Shape{Mode: ShapeOff}
 	want.Links = []Link{
-		{Name: "fiber", ID: 1, Device: "wan1", IPv4: auto, IPv6: auto, Weight: 1, Probes: probes},
-		{Name: "lte", ID: 3, Device: "wan2", IPv4: auto, IPv6: auto, Weight: 1, Probes: probes, Role: flow.Backup, Quota: Quota{Limit: 20e9, ResetDay: 1}},
-		{Name: "wifi", ID: 2, Device: "wan3", IPv4: auto, IPv6: auto, Weight: 1, Probes: probes},
+		{Name: "fiber", ID: 1, Device: "wan1", IPv4: auto, IPv6: auto, Weight: 1, Shape: shape, Probes: probes},
+		{Name: "lte", ID: 3, Device: "wan2", IPv4: auto, IPv6: auto, Weight: 1, Shape: shape, Probes: probes, Role: flow.Backup, Quota: Quota{Limit: 20e9, ResetDay: 1}},
+		{Name: "wifi", ID: 2, Device: "wan3", IPv4: auto, IPv6: auto, Weight: 1, Shape: shape, Probes: probes},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
@@ -124,6 +138,13 @@ func TestDocumentedExample(t *testing.T) {
 	if c.Links[0].Rate != (Rates{100e6, 20e6}) || time.Duration(c.Links[0].Probes.Interval) != time.Second || !lte.Metered ||
 		lte.IPv4 != (Address{Stated, netip.MustParseAddr("192.168.8.1")}) || lte.IPv6.Mode != Off || lte.Quota != (Quota{20e9, 1}) {
 		t.Errorf("the example reads as %+v", c)
+	}
+	var servers []string
+	for _, s := range append(lte.DNS, c.Resolver.Upstreams...) {
+		servers = append(servers, s.String())
+	}
+	if diff := cmp.Diff([]string{"192.168.8.1", "tls://dns.quad9.net@9.9.9.9", "https://cloudflare-dns.com@1.1.1.1/dns-query"}, servers); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/trenza-router/trenza/router/catalog/edition"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/link"
 )
@@ -117,6 +119,9 @@ func (c *Config) complete() {
 			}
 			l.ID, taken[id] = id, true
 		}
+		if l.ByRelay() && l.Device == "" {
+			l.Device = RelayDevice(l.ID)
+		}
 		if l.Weight == 0 {
 			l.Weight = 1
 		}
@@ -126,11 +131,19 @@ func (c *Config) complete() {
 		if l.IPv6.Mode == "" {
 			l.IPv6.Mode = Auto
 		}
-		if len(l.Probes.Targets) == 0 {
+		if len(l.Probes.Targets) == 0 && !l.ByRelay() {
 			l.Probes.Targets = defaultTargets(*l)
+		}
+		if l.Shape.Mode == "" {
+			l.Shape.Mode = ShapeOff
 		}
 		if l.Quota.Limit > 0 && l.Quota.ResetDay == 0 {
 			l.Quota.ResetDay = 1
+		}
+	}
+	for i := range c.Links {
+		if l := &c.Links[i]; l.ByRelay() && len(l.Probes.Targets) == 0 {
+			l.Probes.Targets = c.relayTargets(*l)
 		}
 	}
 }
@@ -171,10 +184,12 @@ func (c Config) Check() error {
 			return misfitf(at+".id", "links %s and %s have the same id %d", other, l.Name, l.ID)
 		}
 		names[l.Name], ids[l.ID] = true, l.Name
-		if err := checkDevice(at+".device", l.Device, "link "+l.Name, used); err != nil {
-			return err
+		if !l.ByHardware() {
+			if err := checkDevice(at+".device", l.Device, "link "+l.Name, used); err != nil {
+				return err
+			}
 		}
-		if err := l.check(at); err != nil {
+		if err := c.checkLink(l, at); err != nil {
 			return err
 		}
 	}
@@ -191,6 +206,31 @@ func (c Config) checkServices() error {
 	if c.Web.Listen != "" {
 		if _, err := ParseListen(c.Web.Listen); err != nil {
 			return misfitf("web.listen", "web: listen %q: %v, or \"\" for no page", c.Web.Listen, err)
+		}
+	}
+	if c.Web.TLS != "" {
+		if _, err := ParseListen(c.Web.TLS); err != nil {
+			return misfitf("web.tls", "web: tls %q: %v", c.Web.TLS, err)
+		}
+		if c.Web.Listen == "" {
+			return misfitf("web.tls", "web: tls without listen: the page needs an address for the first setup, too; set web.listen")
+		}
+		if c.Web.TLS == c.Web.Listen {
+			return misfitf("web.tls", "web: listen and tls are both %s: one port cannot speak both", c.Web.TLS)
+		}
+	}
+	if c.BlockPage != "" {
+		at, err := ParseListen(c.BlockPage)
+		switch {
+		case err != nil:
+			return misfitf("block_page", "block_page %q: %v", c.BlockPage, err)
+		case c.BlockPage == c.Web.Listen || c.BlockPage == c.Web.TLS || at.Port() == 80:
+			return misfitf("block_page", "block_page %q: give it a port of its own, and not 80", c.BlockPage)
+		}
+	}
+	for i, k := range c.CatalogKeys {
+		if _, err := edition.ParseKey(k); err != nil {
+			return misfitf(fmt.Sprintf("catalog_keys[%d]", i), "catalog_keys: %v", err)
 		}
 	}
 	taken := map[string]string{}
@@ -221,10 +261,13 @@ func (c Config) checkServices() error {
 	return nil
 }
 
-// check looks at one link; at is its path.
-func (l Link) check(at string) error {
+// checkLink looks at one link; at is its path.
+func (c Config) checkLink(l Link, at string) error {
 	bad := func(key, format string, args ...any) error {
 		return misfitf(at+"."+key, "link %s: %s", l.Name, fmt.Sprintf(format, args...))
+	}
+	if err := cmp.Or(c.checkRelay(l, bad), l.checkHardware(bad)); err != nil {
+		return err
 	}
 	if l.IPv6.Mode == DHCP {
 		return bad("ipv6", "ipv6: dhcp is not supported: use auto, off or {gateway: ADDRESS}")
@@ -246,6 +289,9 @@ func (l Link) check(at string) error {
 	}
 	if d := time.Duration(l.Probes.Interval); d != 0 && (d < 200*time.Millisecond || d > time.Hour) {
 		return bad("probes.interval", "probes: interval %v: use 200ms to 1h", d)
+	}
+	if err := l.checkShape(bad); err != nil {
+		return err
 	}
 	for i, t := range l.Probes.Targets {
 		if _, err := link.ParseTarget(t); err != nil {

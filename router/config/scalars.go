@@ -10,8 +10,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+	"github.com/miekg/dns"
 
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/qos"
+	"github.com/trenza-router/trenza/router/resolver/upstream"
 )
 
 // Problem is something in a configuration file that cannot be, with its place; Line 0 is the file as a whole.
@@ -135,14 +138,25 @@ func plainValue(path string) func(string) error {
 		return number(1, 1000)
 	case "links[].quota.reset_day":
 		return number(1, 31)
-	case "links[].metered", "resolver.redirect":
+	case "links[].hardware.tag":
+		return number(1, 4094)
+	case "links[].hardware.roaming", "links[].metered", "resolver.redirect", "resolver.allow_rebind", "resolver.no_browser_doh", "resolver.no_private_relay", "resolver.strip_ech", "resolver.refuse_blocked":
 		return func(s string) error {
 			if s != "true" && s != "false" {
 				return fmt.Errorf("%s: use true or false", s)
 			}
 			return nil
 		}
-	case "links[].dns[]", "links[].ipv4.gateway", "links[].ipv6.gateway":
+	case "links[].dns[]", "resolver.upstreams[]":
+		return func(s string) error { _, err := upstream.ParseServer(s); return err }
+	case "resolver.rebind_names[]":
+		return func(s string) error {
+			if _, ok := dns.IsDomainName(s); !ok || strings.Trim(s, ".") == "" {
+				return fmt.Errorf("%q: use a domain like example.com; allow_rebind is for all", s)
+			}
+			return nil
+		}
+	case "links[].ipv4.gateway", "links[].ipv6.gateway", "links[].shape.reflectors[]":
 		return func(s string) error {
 			if _, err := netip.ParseAddr(s); err != nil {
 				return fmt.Errorf("%q: use an IP address", s)
@@ -153,7 +167,11 @@ func plainValue(path string) func(string) error {
 		return func(s string) error { _, err := parseMode(s); return err }
 	case "links[].quota.limit":
 		return func(s string) error { _, err := parseBytes(s); return err }
-	case "links[].rate.down", "links[].rate.up":
+	case "links[].shape.mode":
+		return func(s string) error { _, err := ParseShapeMode(s); return err }
+	case "links[].shape.framing":
+		return func(s string) error { _, err := qos.ParseFraming(s); return err }
+	case "links[].rate.down", "links[].rate.up", "links[].shape.min.down", "links[].shape.min.up":
 		return func(s string) error { _, err := parseRate(s); return err }
 	case "links[].probes.interval":
 		return func(s string) error { _, err := parseDuration(s); return err }

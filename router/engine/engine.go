@@ -16,6 +16,7 @@ import (
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/apply"
+	"github.com/trenza-router/trenza/router/blockpage"
 	"github.com/trenza-router/trenza/router/catalog"
 	"github.com/trenza-router/trenza/router/classify"
 	"github.com/trenza-router/trenza/router/config"
@@ -27,28 +28,31 @@ import (
 	"github.com/trenza-router/trenza/router/store"
 )
 
-// Options are what an Engine is made of. All fields are required.
+// Options are what an Engine is made of. All fields but Hardware are required.
 type Options struct {
-	Config  config.Config
-	Machine hal.Machine
-	Store   *store.Store
-	Log     *slog.Logger
-	Version string
-	Metrics prometheus.Registerer
-	Now     func() time.Time
-	Zone    *time.Location // of the household, for quotas
+	Config   config.Config
+	Machine  hal.Machine
+	Hardware hal.Hardware // may be nil: links are where the configuration says, and that is all
+	Store    *store.Store
+	Log      *slog.Logger
+	Version  string
+	Metrics  prometheus.Registerer
+	Now      func() time.Time
+	Zone     *time.Location // of the household, for quotas
+	Bonds    Bonds          // required where a link is a bond
 }
 
 // Engine is the running router.
 type Engine struct {
-	config  config.Config
-	machine hal.Machine
-	store   *store.Store
-	log     *slog.Logger
-	version string
-	now     func() time.Time
-	zone    *time.Location
-	started time.Time
+	config   config.Config
+	machine  hal.Machine
+	hardware hal.Hardware // nil: none
+	store    *store.Store
+	log      *slog.Logger
+	version  string
+	now      func() time.Time
+	zone     *time.Location
+	started  time.Time
 
 	catalog  *catalog.Catalog
 	interner *classify.Interner
@@ -68,6 +72,19 @@ type Engine struct {
 
 	strangers atomic.Bool // a device became known: its first flows were judged as a stranger's
 
+	shaper *shaper
+
+	bonds        Bonds
+	adding       sync.Mutex    // one change of the links at a time; guards forget
+	forget       []string      // bonds whose keys are to be destroyed when the run has ended
+	reconfigured chan struct{} // capacity 1: the links are others now
+
+	blockPage uint16 // port of the page for refused HTTP flows; 0: none
+
+	capture atomic.Pointer[capturing] // nil while none runs
+
+	queue atomic.Bool // the kernel can hold packets until they are judged
+
 	redirect     bool
 	resolverPort uint16
 
@@ -77,13 +94,14 @@ type Engine struct {
 
 // lanState is a LAN interface.
 type lanState struct {
-	nets []netip.Prefix
-	own  []netip.Addr // the router's addresses that its hosts can reach it by
+	present bool
+	nets    []netip.Prefix
+	own     []netip.Addr // the router's addresses that its hosts can reach it by
 }
 
 // New puts the parts together. Nothing is touched before Run.
 func New(ctx context.Context, o Options) (*Engine, error) {
-	apps, err := catalog.Load(o.Config.Catalog)
+	apps, problems, err := Catalog(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalogue of applications: %w", err)
 	}
@@ -92,10 +110,12 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("reading the known devices: %w", err)
 	}
 	e := &Engine{
-		config: o.Config, machine: o.Machine, store: o.Store, log: o.Log, version: o.Version, now: o.Now, zone: o.Zone, started: o.Now(),
+		config: o.Config, machine: o.Machine, hardware: o.Hardware, store: o.Store, log: o.Log, version: o.Version, now: o.Now, zone: o.Zone, started: o.Now(),
 		catalog: apps, interner: classify.NewInterner(apps),
 		planner: newPlanner(apply.New(o.Machine, o.Log)),
 		lan:     map[string]*lanState{},
+		shaper:  newShaper(),
+		bonds:   o.Bonds, reconfigured: make(chan struct{}, 1),
 	}
 	e.names = classify.NewNames(apps, e.interner)
 	var lan []string
@@ -107,7 +127,14 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.newObservers(o.Metrics); err != nil {
 		return nil, err
 	}
+	e.warnCatalog(problems)
 	for _, c := range o.Config.Links {
+		if c.ByHardware() && o.Hardware == nil {
+			return nil, fmt.Errorf("link %s: links by hardware: %w: name its device instead", c.Name, hal.ErrUnsupported)
+		}
+		if c.ByRelay() && o.Bonds == nil {
+			return nil, fmt.Errorf("link %s: bonds: %w", c.Name, hal.ErrUnsupported)
+		}
 		w, err := e.newWAN(ctx, c)
 		if err != nil {
 			return nil, err
@@ -117,10 +144,23 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.newResolver(); err != nil {
 		return nil, err
 	}
+	if at := o.Config.BlockPage; at != "" {
+		listen, err := config.ParseListen(at)
+		if err != nil {
+			return nil, fmt.Errorf("block_page: %w", err)
+		}
+		e.blockPage = listen.Port()
+	}
 	if err := e.loadMeters(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.loadDelays(ctx); err != nil {
+		return nil, err
+	}
 	if err := e.loadPolicy(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.forgetTrial(ctx); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -146,17 +186,26 @@ func (e *Engine) Run(ctx context.Context) error {
 		}},
 		{name: "names from packets", run: e.readNames},
 		{name: "verdicts", run: e.readVerdicts},
+		{name: "content of flows", run: e.inspectFlows},
 		{name: "observation", run: e.observer.Run},
 		{name: "accounting", run: e.runMeters},
 		{name: "link history", run: e.runHistory},
+		{name: "shaping", run: e.runShaping},
 		{name: "store", run: e.store.Run},
+		{name: "links", run: e.awaitReconfigured, vital: true},
 	}
 	if len(e.config.Resolver.Listen) > 0 {
 		tasks = append(tasks, task{name: "resolver", run: e.runResolver})
 	}
+	if e.blockPage != 0 {
+		tasks = append(tasks, task{name: "page for what is blocked", run: func(ctx context.Context) error {
+			return blockpage.Serve(ctx, e.config.BlockPage, e.whyNotWeb)
+		}})
+	}
 	stop := e.hosts.OnChange(e.hostsChanged)
 	defer stop()
 	e.event(observe.Info, "start", "", "The router has started.")
+	defer e.forgetRelays()
 	return runTasks(ctx, e.log, e.health, append(e.linkTasks(), tasks...))
 }
 
@@ -165,6 +214,12 @@ func (e *Engine) examine(ctx context.Context) error {
 	found, err := e.machine.Capabilities(ctx)
 	if err != nil {
 		return fmt.Errorf("examining this machine: %w", err)
+	}
+	e.shaper.examined(found)
+	for _, c := range found {
+		if c.Name == "nft-queue" {
+			e.queue.Store(c.Present)
+		}
 	}
 	var missing []error
 	for _, c := range found {
@@ -230,7 +285,7 @@ func (e *Engine) planLAN() []plan.LAN {
 	defer e.mu.Unlock()
 	var out []plan.LAN
 	for _, l := range e.config.LAN {
-		out = append(out, plan.LAN{Device: l.Device, Nets: slices.Clone(e.lan[l.Device].nets)})
+		out = append(out, plan.LAN{Device: l.Device, Nets: slices.Clone(e.lan[l.Device].nets), Absent: !e.lan[l.Device].present})
 	}
 	return out
 }

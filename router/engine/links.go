@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trenza-router/trenza/hal"
@@ -21,9 +22,12 @@ import (
 type wan struct {
 	config  config.Link
 	monitor *link.Monitor
+	name    atomic.Pointer[string] // of the device; see device
 
 	mu    sync.Mutex
 	iface hal.Interface // zero: there is no such device now
+	slot  slot          // a link by hardware
+	bond  *bondLink     // a link that is a bond; nil for others
 	lease hal.Lease     // ipv4: dhcp
 	auto4 netip.Addr    // ipv4: auto, the gateway of the device's default route
 	auto6 netip.Addr
@@ -41,8 +45,13 @@ func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
 		probes.Targets = append(probes.Targets, t)
 	}
 	w := &wan{config: c}
+	if c.ByRelay() {
+		w.bond = newBondLink()
+	}
+	w.slot.wake = make(chan struct{}, 1)
+	w.setDevice(c.Device)
 	o := link.Options{Sockets: e.machine, Via: w.via(), Log: e.log, OnChange: e.linkChanged, Received: func() uint64 {
-		n, err := e.machine.Received(c.Device)
+		n, err := e.machine.Received(w.device())
 		if err != nil {
 			return 0 // unknown: a device that is gone, which its carrier tells
 		}
@@ -52,7 +61,7 @@ func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
 		o.Assumed = link.Up
 	}
 	monitor, err := link.NewMonitor(link.Config{
-		Name: c.Name, ID: c.ID, Device: c.Device, Role: c.Role, Weight: c.Weight, Metered: c.Metered,
+		Name: c.Name, ID: c.ID, Device: w.device(), Role: c.Role, Weight: c.Weight, Metered: c.Metered,
 		Quota: link.Quota{Limit: uint64(c.Quota.Limit), ResetDay: c.Quota.ResetDay},
 		Rate:  link.Rate{Down: uint64(c.Rate.Down), Up: uint64(c.Rate.Up)}, Probes: probes,
 	}, o)
@@ -66,21 +75,27 @@ func (e *Engine) newWAN(ctx context.Context, c config.Link) (*wan, error) {
 // adoptGateways takes over what an earlier run left in the link's table, until the network says otherwise: a router that is
 // started again must not wait for a lease to go on. It tells whether the link was in use.
 func (e *Engine) adoptGateways(ctx context.Context, w *wan) bool {
+	if w.bond != nil {
+		return false // its device went with the run before
+	}
 	routes, err := e.machine.Routes(ctx, plan.LinkTable+int(w.config.ID))
 	if err != nil {
 		return false // the first plan tells of a machine that cannot be read
 	}
-	v4, v6 := defaultGateway(routes, w.config.Device, false), defaultGateway(routes, w.config.Device, true)
+	if i := slices.IndexFunc(routes, func(r hal.Route) bool { return r.Dev != "" }); w.config.ByHardware() && i >= 0 {
+		w.setDevice(routes[i].Dev) // until the machine tells which one it is now
+	}
+	v4, v6 := defaultGateway(routes, w.device(), false), defaultGateway(routes, w.device(), true)
 	w.lease.Gateway = v4
 	if routes, err = e.machine.Routes(ctx, plan.LinkTable); err != nil {
 		return false
 	}
-	out := slices.ContainsFunc(routes, func(r hal.Route) bool { return r.Dev == w.config.Device && plan.OutOfUse(r) })
+	out := slices.ContainsFunc(routes, func(r hal.Route) bool { return r.Dev == w.device() && plan.OutOfUse(r) })
 	return (v4.IsValid() || v6.IsValid()) && !out
 }
 
 // via leads a socket over this link whatever the plan says.
-func (w *wan) via() hal.Via { return hal.Via{Device: w.config.Device, Mark: w.config.ID.Mark()} }
+func (w *wan) via() hal.Via { return hal.Via{Device: w.device(), Mark: w.config.ID.Mark()} }
 
 // gatewaysLocked are the ways out, invalid where there is none. w.mu is held.
 func (w *wan) gatewaysLocked() (v4, v6 netip.Addr) {
@@ -88,17 +103,26 @@ func (w *wan) gatewaysLocked() (v4, v6 netip.Addr) {
 		// The kernel refuses routes over a device that is down.
 		return netip.Addr{}, netip.Addr{}
 	}
+	if w.bond != nil {
+		return w.bond.gateways(w.config)
+	}
 	switch w.config.IPv4.Mode {
 	case config.DHCP:
 		v4 = w.lease.Gateway
 	case config.Auto:
 		v4 = w.auto4
+		if w.config.ByHardware() {
+			v4 = w.slot.gateway(v4, w.lease.Gateway, false)
+		}
 	case config.Stated:
 		v4 = w.config.IPv4.Gateway
 	}
 	switch w.config.IPv6.Mode {
 	case config.Auto:
 		v6 = w.auto6
+		if w.config.ByHardware() {
+			v6 = w.slot.gateway(v6, netip.Addr{}, true)
+		}
 	case config.Stated:
 		v6 = w.config.IPv6.Gateway
 	}
@@ -111,7 +135,7 @@ func (w *wan) physical() link.Physical {
 	defer w.mu.Unlock()
 	v4, v6 := w.gatewaysLocked()
 	return link.Physical{
-		Carrier: w.iface.Up && w.iface.Carrier,
+		Carrier: w.iface.Up && w.iface.Carrier && (w.bond == nil || w.bond.carries()),
 		IPv4:    v4.IsValid() && w.addressLocked(false).IsValid(),
 		IPv6:    v6.IsValid() && w.addressLocked(true).IsValid(),
 	}
@@ -132,18 +156,29 @@ func (e *Engine) linkTasks() []task {
 	tasks := []task{{name: "machine watch", run: e.watchMachine, vital: true}}
 	for _, w := range e.wans {
 		tasks = append(tasks, task{name: w.monitor.String(), run: w.monitor.Run})
-		if w.config.IPv4.Mode == config.DHCP {
-			tasks = append(tasks, task{name: "DHCP on " + w.config.Device, run: func(ctx context.Context) error {
-				return e.machine.RunDHCP(ctx, w.config.Device, func(l hal.Lease) {
-					w.mu.Lock()
-					w.lease = l
-					w.mu.Unlock()
-					e.physicalChanged(w)
-				})
-			}})
+		switch {
+		case w.bond != nil:
+			tasks = append(tasks, task{name: "bond " + w.config.Name, run: func(ctx context.Context) error { return e.runBond(ctx, w) }})
+		case w.config.ByHardware():
+			tasks = append(tasks, task{name: "hardware of " + w.config.Name, run: func(ctx context.Context) error { return e.runSlot(ctx, w) }})
+		case w.config.IPv4.Mode == config.DHCP:
+			tasks = append(tasks, task{name: "DHCP on " + w.config.Device, run: func(ctx context.Context) error { return e.runLease(ctx, w, w.config.Device) }})
 		}
 	}
+	if e.hardware != nil {
+		tasks = append(tasks, task{name: "hardware", run: e.watchHardware})
+	}
 	return tasks
+}
+
+// runLease keeps an address on the link's device.
+func (e *Engine) runLease(ctx context.Context, w *wan, device string) error {
+	return e.machine.RunDHCP(ctx, device, func(l hal.Lease) {
+		w.mu.Lock()
+		w.lease = l
+		w.mu.Unlock()
+		e.physicalChanged(w)
+	})
 }
 
 // watchMachine follows the machine's interfaces, routes and filter rules.
@@ -152,20 +187,24 @@ func (e *Engine) watchMachine(ctx context.Context) error {
 		return err
 	}
 	return e.machine.Watch(ctx, func(ev hal.Event) {
-		e.planner.kernelEvent(ev.Kind)
+		e.kernelEvent(ev)
 		switch ev.Kind {
 		case hal.InterfaceChanged:
 			e.interfaceChanged(ctx, ev)
+			e.hosts.Rescan()
+		case hal.NeighbourChanged:
+			e.hosts.Announced(ev.Neighbour, e.now())
 		case hal.RoutingChanged:
 			if ev.Table == hal.MainTable {
 				e.readDefaults(ctx)
 			}
-		case hal.NeighbourChanged, hal.FirewallChanged:
+		case hal.FirewallChanged, hal.ShapingChanged:
 		}
 	}, func() {
 		if err := e.readMachine(ctx); err != nil && ctx.Err() == nil {
 			e.log.Error("the machine's state could not be read anew", "error", err)
 		}
+		e.hosts.Rescan()
 		signal(e.planner.foreign)
 	})
 }
@@ -178,7 +217,7 @@ func (e *Engine) readMachine(ctx context.Context) error {
 	e.hosts.SetInterfaces(all)
 	e.mu.Lock()
 	for _, l := range e.lan {
-		l.nets, l.own = nil, nil
+		l.nets, l.own, l.present = nil, nil, false
 	}
 	for _, i := range all {
 		e.lanChanged(i)
@@ -188,7 +227,7 @@ func (e *Engine) readMachine(ctx context.Context) error {
 		e.lanPresent(l.Device, slices.ContainsFunc(all, func(i hal.Interface) bool { return i.Name == l.Device }))
 	}
 	for _, w := range e.wans {
-		i := slices.IndexFunc(all, func(i hal.Interface) bool { return i.Name == w.config.Device })
+		i := slices.IndexFunc(all, func(i hal.Interface) bool { return i.Name == w.device() })
 		w.mu.Lock()
 		w.iface = hal.Interface{}
 		if i >= 0 {
@@ -209,6 +248,9 @@ func (e *Engine) readMachine(ctx context.Context) error {
 }
 
 func (e *Engine) deviceMissing(w *wan) {
+	if w.config.ByHardware() || w.bond != nil {
+		return // a place for something that is plugged in now and then, or a device of our own making
+	}
 	e.health.Set(observe.Warning{Code: "link-device", Subject: w.config.Name, Severity: observe.Warn,
 		Text: fmt.Sprintf("Link %s has no device: there is no interface %s.", w.config.Name, w.config.Device),
 		Fix:  "Plug it in, or correct its name in the configuration."})
@@ -220,7 +262,7 @@ func (e *Engine) lanChanged(i hal.Interface) {
 	if !ok {
 		return
 	}
-	l.nets, l.own = nil, nil
+	l.nets, l.own, l.present = nil, nil, true
 	for _, a := range i.Addrs {
 		l.nets = append(l.nets, a.Masked())
 		if a.Addr().IsGlobalUnicast() {
@@ -241,6 +283,7 @@ func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
 	_, isLAN := e.lan[ev.Interface.Name]
 	if isLAN {
 		e.lanChanged(ev.Interface)
+		e.lan[ev.Interface.Name].present = !ev.Deleted
 	}
 	e.mu.Unlock()
 	if isLAN {
@@ -251,7 +294,7 @@ func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
 		e.planner.touch()
 	}
 	for _, w := range e.wans {
-		if w.config.Device != ev.Interface.Name {
+		if w.device() != ev.Interface.Name {
 			continue
 		}
 		w.mu.Lock()
@@ -279,7 +322,7 @@ func (e *Engine) readDefaults(ctx context.Context) {
 		return
 	}
 	for _, w := range e.wans {
-		v4, v6 := defaultGateway(routes, w.config.Device, false), defaultGateway(routes, w.config.Device, true)
+		v4, v6 := defaultGateway(routes, w.device(), false), defaultGateway(routes, w.device(), true)
 		w.mu.Lock()
 		changed := w.auto4 != v4 || w.auto6 != v6
 		w.auto4, w.auto6 = v4, v6
@@ -306,13 +349,18 @@ func defaultGateway(routes []hal.Route, device string, v6 bool) netip.Addr {
 func (e *Engine) physicalChanged(w *wan) {
 	w.monitor.SetPhysical(w.physical())
 	e.planner.touch()
+	for _, b := range e.wans {
+		if b.bond != nil {
+			signal(b.bond.wake)
+		}
+	}
 }
 
 // linkChanged is called when a link's state is another one.
 func (e *Engine) linkChanged(c link.Change) {
 	e.planner.touch()
 	text := fmt.Sprintf("Link %s is %s: %s.", c.Name, c.To, c.Reason)
-	e.health.Put(!c.To.Usable(), observe.Warning{Code: "link-down", Subject: c.Name, Severity: observe.Warn, Text: text})
+	e.health.Put(!c.To.Usable() && !e.unplugged(c.ID), observe.Warning{Code: "link-down", Subject: c.Name, Severity: observe.Warn, Text: text})
 	e.event(observe.Info, "link", c.Name, text)
 }
 
@@ -325,12 +373,12 @@ func (e *Engine) planLinks() []plan.Link {
 		v4, v6 := w.gatewaysLocked()
 		l := plan.Link{
 			LinkCondition: steer.LinkCondition{
-				ID: w.config.ID, Name: w.config.Name, Role: w.config.Role, Metered: w.config.Metered, Weight: w.config.Weight,
+				ID: w.config.ID, Name: w.config.Name, Role: w.config.Role, Metered: w.config.Metered || w.slot.device.Metered, Weight: w.config.Weight,
 				Usable: snap.State.Usable(), Degraded: snap.State == link.Degraded, OverQuota: w.level == link.Spent, Latency: snap.RTT,
 			},
-			Device: w.config.Device, Gateway4: v4, Gateway6: v6, AcceptRA: w.config.IPv6.Mode == config.Auto,
+			Device: w.device(), Gateway4: v4, Gateway6: v6, Bond: w.bond != nil, AcceptRA: w.config.IPv6.Mode == config.Auto && w.bond == nil,
 		}
-		if w.config.IPv4.Mode == config.DHCP {
+		if w.config.IPv4.Mode == config.DHCP || w.config.ByHardware() {
 			l.MTU = w.lease.MTU
 		}
 		w.mu.Unlock()

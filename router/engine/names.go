@@ -15,6 +15,7 @@ import (
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
 	"github.com/trenza-router/trenza/router/policy"
+	"github.com/trenza-router/trenza/router/store"
 )
 
 // learnDNS sets the kernel's maps before the resolver releases an answer, so that the flow that follows is known by its name
@@ -80,13 +81,20 @@ func (e *Engine) adoptNames(ctx context.Context) {
 	e.log.Info("learned names taken over", "names", names, "services", services)
 }
 
-// readNames is the task that reads host names out of copies of first packets.
+// readNames is the task that reads what flows say of themselves out of copies of first packets.
 func (e *Engine) readNames(ctx context.Context) error {
-	tracker := dpi.NewTracker(dpi.Limits{}, dpi.Protocols())
+	tracker := dpi.NewTracker(dpi.Limits{}, dpi.Parsers())
+	tracker.Ended = func(f dpi.Finding) { // no copy to go by: the address tells whose flow it was
+		if d, ok := e.hosts.ByAddr(f.Key.Src.Addr().Unmap()); ok {
+			e.tell(ctx, e.names.LearnWire(d.Number, f, e.now()))
+		}
+	}
 	return e.machine.WatchPackets(ctx, plan.NamesGroup, func(c hal.PacketCopy) {
 		now := e.now()
-		if f, ok := tracker.Observe(c.Packet, dpi.FromClient, now); ok && f.Host != "" {
+		e.flowSeen(c.Mark)
+		if f, ok := tracker.Observe(c.Packet, dpi.FromClient, now); ok {
 			e.tell(ctx, e.names.LearnWire(c.Mark.Device(), f, now))
+			e.flowNamed(c.Mark, f)
 		}
 	})
 }
@@ -98,7 +106,8 @@ func (e *Engine) readVerdicts(ctx context.Context) error {
 		if err := dpi.Decode(c.Packet, &p); err != nil {
 			return
 		}
-		device, _ := e.hosts.ByNumber(c.Mark.Device())
+		// The mark tells nothing here: while rules are gone through it holds what the flow is, not whose.
+		device, _ := e.clientOf(ctx, p.Key.Src.Addr().Unmap())
 		name := device.Name
 		if name == "" {
 			name = p.Key.Src.Addr().String()
@@ -113,11 +122,13 @@ func (e *Engine) readVerdicts(ctx context.Context) error {
 			verb = "was stopped"
 		}
 		text := fmt.Sprintf("%s: %s to %s %s", name, p.Key.Proto, to, verb)
-		for _, r := range d.decision.Reasons {
-			if r.Outcome == policy.Decided && (r.Aspect == policy.AspectFilter && d.decision.Blocked || r.Aspect == policy.AspectLog && !d.decision.Blocked) {
-				text += ": " + r.Text
-				break
-			}
+		aspect := policy.AspectLog
+		if d.decision.Blocked {
+			aspect = policy.AspectFilter
+			e.noteBlock(store.BlockedFlow, device, p.Key, d)
+		}
+		if r, ok := deciding(d.decision, aspect); ok {
+			text += ": " + r.Text
 		}
 		e.event(observe.Info, "filter", device.ID, text)
 	})
@@ -153,9 +164,15 @@ type judged struct {
 // decide answers for a flow as the kernel's maps do: by names, taught addresses and address ranges. What only a port suggests
 // is shown to people and decides nothing.
 func (e *Engine) decide(device string, key flow.Key, at time.Time) judged {
+	return e.decideWith(device, key, nil, at)
+}
+
+// decideWith is decide with what was read in the flow; nil: nothing.
+func (e *Engine) decideWith(device string, key flow.Key, content *policy.Content, at time.Time) judged {
 	p := e.policy.current()
 	d, _ := e.hosts.ByID(device)
 	t, id := e.target(d.Number, key)
+	t.Content = content
 	return judged{t, id, p.Decide(policy.Query{Subject: p.Subject(device), Target: t, Time: at})}
 }
 

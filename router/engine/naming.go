@@ -12,9 +12,8 @@ import (
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/resolver"
+	"github.com/trenza-router/trenza/router/resolver/upstream"
 )
-
-const dnsPort = 53
 
 // publicDNS serves links of which no name server is known: Quad9 and Cloudflare, which answer everyone.
 func publicDNS() []netip.Addr {
@@ -36,9 +35,17 @@ func (e *Engine) newResolver() error {
 }
 
 func (e *Engine) resolverConfig() resolver.Config {
+	c := e.config.Resolver
+	var refuse resolver.Refuse
+	if c.RefuseBlocked {
+		refuse = e.refuseName
+	}
 	return resolver.Config{
-		Listen: e.config.Resolver.Listen, Sockets: e.machine, Upstreams: e.upstreams, Local: localNames{e}, Log: e.log,
-		Observer: e.learnDNS,
+		Refuse: refuse,
+		Listen: c.Listen, Sockets: e.machine, Upstreams: e.upstreams, Local: localNames{e}, Log: e.log,
+		Observer:    e.learnDNS,
+		AllowRebind: c.AllowRebind, RebindNames: c.RebindNames,
+		NoBrowserDoH: c.NoBrowserDoH, NoRelay: c.NoPrivateRelay, StripECH: c.StripECH,
 	}
 }
 
@@ -73,23 +80,36 @@ func (e *Engine) upstreams() []resolver.Upstream {
 	slices.SortStableFunc(order, func(a, b *wan) int { return cmp.Compare(rank(a), rank(b)) })
 	var out []resolver.Upstream
 	for _, w := range order {
-		for _, a := range w.nameServers() {
-			out = append(out, resolver.Upstream{Addr: netip.AddrPortFrom(a, dnsPort), Via: w.via(), Link: w.config.Name})
+		for _, s := range w.nameServers(e.config.Resolver.Upstreams) {
+			out = append(out, resolver.Upstream{Server: s, Via: w.via(), Link: w.config.Name})
 		}
 	}
 	return out
 }
 
-func (w *wan) nameServers() []netip.Addr {
+// nameServers are those stated for the link, else those stated for all links, else those of its lease. Stated ones are never mixed
+// with others: who states encrypted ones does not want to be asked elsewhere.
+func (w *wan) nameServers(ofAll []upstream.Server) []upstream.Server {
 	if len(w.config.DNS) > 0 {
 		return w.config.DNS
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.lease.DNS) > 0 {
-		return w.lease.DNS
+	if len(ofAll) > 0 {
+		return ofAll
 	}
-	return publicDNS()
+	addrs := publicDNS()
+	w.mu.Lock()
+	switch {
+	case len(w.lease.DNS) > 0:
+		addrs = w.lease.DNS
+	case len(w.slot.device.DNS) > 0:
+		addrs = w.slot.device.DNS
+	}
+	w.mu.Unlock()
+	out := make([]upstream.Server, len(addrs))
+	for i, a := range addrs {
+		out[i] = upstream.PlainAt(a)
+	}
+	return out
 }
 
 // localNames answers for the house's own devices.

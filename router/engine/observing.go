@@ -33,8 +33,10 @@ func (e *Engine) newObservers(metrics prometheus.Registerer) error {
 		Link:      e.linkName,
 		OnTraffic: e.meterTraffic,
 	})
-	if err := metrics.Register(observe.NewMetrics(e.observer, e.health)); err != nil {
-		return fmt.Errorf("registering the metrics: %w", err)
+	for _, c := range []prometheus.Collector{observe.NewMetrics(e.observer, e.health), observe.NewShapingMetrics(e.shapingMetrics)} {
+		if err := metrics.Register(c); err != nil {
+			return fmt.Errorf("registering the metrics: %w", err)
+		}
 	}
 	return nil
 }

@@ -135,6 +135,9 @@ func (p *planner) untilNext(now time.Time) time.Duration {
 func (e *Engine) replan(ctx context.Context) {
 	p := e.planner
 	in, conditions := e.planInput()
+	p.mu.Lock()
+	edge := p.made && !p.state.Until.IsZero() && !in.Now.Before(p.state.Until)
+	p.mu.Unlock()
 	if err := e.commit(ctx, in, conditions); err != nil && ctx.Err() == nil {
 		e.log.Error("the plan was not applied; the one before goes on", "error", err)
 		e.stats.failed(err)
@@ -145,7 +148,7 @@ func (e *Engine) replan(ctx context.Context) {
 	}
 	p.refused = 0
 	e.health.Clear("plan", "")
-	if e.strangers.Swap(false) {
+	if e.strangers.Swap(false) || edge {
 		e.judgeAgain(ctx)
 	}
 }
@@ -169,7 +172,7 @@ func (e *Engine) commit(ctx context.Context, in plan.Input, conditions []steer.L
 	p.state, p.made, p.conditions = state, true, conditions
 	e.recall(ctx, old, conditions, state)
 	e.setIdle(state)
-	e.stats.planned(started, time.Since(started), state, in.Policy.Len())
+	e.stats.planned(started, time.Since(started), state, conditions, in.Policy.Len())
 	if len(report.Changed) > 0 {
 		e.log.Debug("plan applied", "changes", len(report.Changed), "took", report.Duration)
 	}
@@ -273,7 +276,7 @@ func (e *Engine) planInput() (plan.Input, []steer.LinkCondition) {
 	for i, l := range links {
 		conditions[i] = l.LinkCondition
 	}
-	return plan.Input{
+	in := plan.Input{
 		Now:      e.now(),
 		Policy:   e.policy.current(),
 		LAN:      e.planLAN(),
@@ -283,13 +286,21 @@ func (e *Engine) planInput() (plan.Input, []steer.LinkCondition) {
 		Prefixes: e.planPrefixes(),
 		Forwards: e.planForwards(),
 		DNS:      plan.DNS{Redirect: e.redirect, Port: e.resolverPort},
-	}, conditions
+		Queue:    e.queue.Load(), BlockPage: e.blockPage, Capture: e.planCapture(),
+	}
+	in.Shapings = e.planShapings(in.Now, in.Policy)
+	return in, conditions
 }
 
 // trial tells whether a policy would be applied: everything but the commit, whose plan is half made by it.
 func (e *Engine) trial(ctx context.Context, p *policy.Compiled) error {
 	in, _ := e.planInput()
 	in.Policy = p
+	trees, err := e.trees(in.Now, p)
+	if err != nil {
+		return Problems{err.Error()}
+	}
+	in.Shapings = trees.shapings
 	e.planner.mu.Lock()
 	state, err := e.planner.compiler.Compile(in)
 	e.planner.mu.Unlock()
@@ -299,9 +310,19 @@ func (e *Engine) trial(ctx context.Context, p *policy.Compiled) error {
 	return e.machine.Check(ctx, state.Ruleset.Replace(plan.Standing{}))
 }
 
-// kernelEvent takes what the machine announced about its routing and filter state.
-func (p *planner) kernelEvent(k hal.EventKind) {
-	if k == hal.RoutingChanged || k == hal.FirewallChanged {
-		signal(p.foreign)
+// kernelEvent takes what the machine announced about its routing, filter and queueing state.
+func (e *Engine) kernelEvent(ev hal.Event) {
+	switch ev.Kind {
+	case hal.RoutingChanged, hal.FirewallChanged:
+		signal(e.planner.foreign)
+	case hal.ShapingChanged:
+		if e.wantsShaping() {
+			signal(e.planner.foreign)
+		}
+	case hal.InterfaceChanged:
+		if ev.Interface.Name == hal.DownloadDevice && e.wantsShaping() { // packets are led to it as long as it is there and up
+			signal(e.planner.foreign)
+		}
+	case hal.NeighbourChanged:
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/trenza-router/trenza/router/catalog"
+	"github.com/trenza-router/trenza/router/dpi"
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
@@ -21,11 +22,12 @@ type policyInForce struct {
 	compiled *policy.Compiled
 	warnings []policy.Warning
 	saved    store.Policy
+	trial    *trial // nil while none runs
 
 	// Looking for findings in thousands of rules takes seconds: once for each policy, and never under mu, which plans wait for.
 	search   sync.Mutex
 	searched *policy.Compiled
-	findings []string
+	findings []policy.Finding
 }
 
 func (p *policyInForce) version() int64 {
@@ -35,14 +37,11 @@ func (p *policyInForce) version() int64 {
 }
 
 // findingsOf is what a person should know of a policy.
-func (p *policyInForce) findingsOf(c *policy.Compiled) []string {
+func (p *policyInForce) findingsOf(c *policy.Compiled) []policy.Finding {
 	p.search.Lock()
 	defer p.search.Unlock()
 	if p.searched != c {
-		p.searched, p.findings = c, nil
-		for _, f := range c.Findings() {
-			p.findings = append(p.findings, f.Text)
-		}
+		p.searched, p.findings = c, c.Findings()
 	}
 	return slices.Clone(p.findings)
 }
@@ -56,6 +55,9 @@ func (p *policyInForce) current() *policy.Compiled {
 // ErrConflict: the policy was changed by someone else since it was read.
 var ErrConflict = errors.New("the policy was changed meanwhile: read it again and repeat your change")
 
+// ErrRefused: the kernel did not take what the policy asks of it; why is in the error. The policy before goes on.
+var ErrRefused = errors.New("the policy cannot be put in force, the one before goes on")
+
 // KnownTo is what a policy is checked against: the catalogue's applications and categories, and the names of the links.
 // Without links every link's name is accepted.
 func KnownTo(apps *catalog.Catalog, links []string) policy.Known {
@@ -66,6 +68,7 @@ func KnownTo(apps *catalog.Catalog, links []string) policy.Known {
 			return a.Category, ok
 		},
 		Category: apps.HasCategory,
+		Protocol: func(id string) bool { _, ok := dpi.ParseProtocol(id); return ok },
 	}
 }
 
@@ -117,7 +120,15 @@ func (e *Engine) loadPolicy(ctx context.Context) error {
 	}
 	compiled, warnings, err := policy.Compile(p, e.known())
 	if err != nil {
-		return fmt.Errorf("checking the stored policy: %w", err)
+		// It was checked when it was stored. If only the catalogue has changed since, its rules about what is gone match nothing,
+		// and all others must go on.
+		cause := err
+		if compiled, warnings, err = policy.Compile(p, policy.Known{Links: e.known().Links}); err != nil {
+			return fmt.Errorf("checking the stored policy: %w", err)
+		}
+		e.health.Set(observe.Warning{Code: "policy-catalog", Severity: observe.Serious,
+			Text: fmt.Sprintf("Some rules name what the catalogue of applications no longer has, and match nothing: %v", cause),
+			Fix:  "Change those rules, or bring the applications back."})
 	}
 	e.policy.compiled, e.policy.warnings, e.policy.saved = compiled, warnings, saved
 	return e.adoptPolicy(compiled)
@@ -142,7 +153,8 @@ func (p Problems) Error() string {
 	return fmt.Sprintf("%s (and %d more)", p[0], len(p)-1)
 }
 
-func problems(err error) Problems {
+// ProblemsOf takes an error of package policy apart.
+func ProblemsOf(err error) Problems {
 	var list policy.Problems
 	if !errors.As(err, &list) {
 		return Problems{err.Error()}
@@ -158,11 +170,11 @@ func problems(err error) Problems {
 func (e *Engine) CheckPolicy(ctx context.Context, text string) (*policy.Compiled, []policy.Warning, []policy.Change, error) {
 	p, err := policy.Parse("policy", []byte(text))
 	if err != nil {
-		return nil, nil, nil, problems(err)
+		return nil, nil, nil, ProblemsOf(err)
 	}
 	compiled, warnings, err := policy.Compile(p, e.known())
 	if err != nil {
-		return nil, nil, nil, problems(err)
+		return nil, nil, nil, ProblemsOf(err)
 	}
 	if err := e.trial(ctx, compiled); err != nil {
 		return nil, nil, nil, fmt.Errorf("trying the policy: %w", err)
@@ -174,13 +186,33 @@ func (e *Engine) CheckPolicy(ctx context.Context, text string) (*policy.Compiled
 func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) (PolicyView, error) {
 	e.policyChange.Lock()
 	defer e.policyChange.Unlock()
-	if now := e.policy.version(); version != 0 && version != now {
-		return PolicyView{}, fmt.Errorf("version %d was edited, version %d is in force: %w", version, now, ErrConflict)
+	if err := e.mayChange(version); err != nil {
+		return PolicyView{}, err
 	}
 	compiled, warnings, changes, err := e.CheckPolicy(ctx, text)
 	if err != nil {
 		return PolicyView{}, err
 	}
+	if err := e.enforce(ctx, compiled); err != nil {
+		return PolicyView{}, err
+	}
+	return e.keep(ctx, text, by, warnings, len(changes)), nil
+}
+
+// mayChange refuses a change while another one is tried, or of another version than the one in force; 0 does not look. The caller
+// holds policyChange.
+func (e *Engine) mayChange(version int64) error {
+	if t, running := e.Trial(); running {
+		return fmt.Errorf("%w (%s, until %s)", ErrTrial, t.By, t.Until.In(e.zone).Format(time.TimeOnly))
+	}
+	if now := e.policy.version(); version != 0 && version != now {
+		return fmt.Errorf("version %d was edited, version %d is in force: %w", version, now, ErrConflict)
+	}
+	return nil
+}
+
+// enforce puts a policy in force in the kernel, whole or not at all, and calls back what it does not allow. The caller holds policyChange.
+func (e *Engine) enforce(ctx context.Context, compiled *policy.Compiled) error {
 	old := e.policy.current()
 	e.policy.mu.Lock()
 	e.policy.compiled = compiled
@@ -195,16 +227,21 @@ func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) 
 		return cause
 	}
 	if err := e.adoptPolicy(compiled); err != nil {
-		return PolicyView{}, back(err)
+		return back(err)
 	}
 	in, conditions := e.planInput()
 	if err := e.commit(ctx, in, conditions); err != nil {
-		return PolicyView{}, back(fmt.Errorf("putting the policy in force: %w", err))
+		return back(fmt.Errorf("%w: %w", ErrRefused, err))
 	}
 	// The kernel's labels follow what the new policy selects by name.
 	e.tell(ctx, e.names.Relabel(e.now()))
 	e.judgeAgain(ctx)
-	saved, err := e.store.SavePolicy(ctx, text, by, fmt.Sprintf("%d changes", len(changes)))
+	return nil
+}
+
+// keep stores the policy that is in force. The caller holds policyChange.
+func (e *Engine) keep(ctx context.Context, text, by string, warnings []policy.Warning, changes int) PolicyView {
+	saved, err := e.store.SavePolicy(ctx, text, by, fmt.Sprintf("%d changes", changes))
 	if err != nil {
 		e.log.Error("the policy is in force but could not be stored; it is lost at the next start", "error", err)
 		e.health.Set(observe.Warning{Code: "policy-store", Severity: observe.Serious,
@@ -213,11 +250,12 @@ func (e *Engine) SetPolicy(ctx context.Context, text, by string, version int64) 
 	} else {
 		e.health.Clear("policy-store", "")
 	}
+	e.health.Clear("policy-catalog", "")
 	e.policy.mu.Lock()
 	e.policy.warnings, e.policy.saved = warnings, saved
 	e.policy.mu.Unlock()
-	e.event(observe.Info, "policy", by, policyChanged(by, len(changes)))
-	return e.Policy(), nil
+	e.event(observe.Info, "policy", by, policyChanged(by, changes))
+	return e.Policy()
 }
 
 func policyChanged(by string, changes int) string {
@@ -243,6 +281,24 @@ func (e *Engine) Policy() PolicyView {
 	}
 	compiled := e.policy.compiled
 	e.policy.mu.RUnlock()
-	v.Findings = e.policy.findingsOf(compiled)
+	for _, f := range e.policy.findingsOf(compiled) {
+		v.Findings = append(v.Findings, f.Text)
+	}
 	return v
 }
+
+// PolicyInForce is the policy that decides now, taken apart. It is shared: do not change it.
+func (e *Engine) PolicyInForce() policy.Policy { return e.policy.current().Policy() }
+
+// Applications is the catalogue that this router knows applications by. It is shared: do not change it.
+func (e *Engine) Applications() *catalog.Catalog { return e.catalog }
+
+// Rules is the policy in force with the version that it is stored as; while one is tried, the version that it goes back to.
+func (e *Engine) Rules() (*policy.Compiled, int64) {
+	e.policy.mu.RLock()
+	defer e.policy.mu.RUnlock()
+	return e.policy.compiled, e.policy.saved.Version
+}
+
+// RuleFindings is what a person should know of the policy in force, rule by rule.
+func (e *Engine) RuleFindings() []policy.Finding { return e.policy.findingsOf(e.policy.current()) }

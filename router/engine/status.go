@@ -9,6 +9,7 @@ import (
 	"github.com/trenza-router/trenza/router/link"
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/plan"
+	"github.com/trenza-router/trenza/router/steer"
 )
 
 // planStats remembers how planning goes.
@@ -17,9 +18,15 @@ type planStats struct {
 	view PlanView
 }
 
-func (s *planStats) planned(at time.Time, took time.Duration, state plan.State, rules int) {
+func (s *planStats) planned(at time.Time, took time.Duration, state plan.State, conditions []steer.LinkCondition, rules int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.view.Links = nil // not cut: whoever asked before still holds it
+	for _, c := range conditions {
+		if c.Usable {
+			s.view.Links = append(s.view.Links, c.Name)
+		}
+	}
 	s.view.Made, s.view.Took, s.view.Rules, s.view.Error = at, took, rules, ""
 	s.view.Chains = len(state.Ruleset.Chains)
 	s.view.Elements = 0
@@ -47,8 +54,8 @@ func (s *planStats) get() PlanView {
 	return s.view
 }
 
-// activeFor is how lately a device must have been seen to count as active.
-const activeFor = 5 * time.Minute
+// ActiveFor is how lately a device must have been seen to count as active.
+const ActiveFor = 5 * time.Minute
 
 // Status is the router at a glance.
 func (e *Engine) Status() Status {
@@ -59,12 +66,12 @@ func (e *Engine) Status() Status {
 	}
 	for _, d := range e.hosts.Devices() {
 		st.Devices++
-		if st.Now.Sub(d.LastSeen) < activeFor {
+		if st.Now.Sub(d.LastSeen) < ActiveFor {
 			st.Active++
 		}
 	}
 	for _, w := range e.health.List() {
-		st.Warnings = append(st.Warnings, Warning{Code: w.Code, Severity: w.Severity.String(), Text: w.Text, Fix: w.Fix, Since: w.Since})
+		st.Warnings = append(st.Warnings, Warning{Code: w.Code, Severity: w.Severity.String(), Subject: w.Subject, Text: w.Text, Fix: w.Fix, Since: w.Since})
 	}
 	st.Sentence = stateSentence(st)
 	return st
@@ -83,13 +90,21 @@ func (e *Engine) links(snap *observe.Snapshot, history bool) []LinkView {
 		s := w.monitor.Snapshot()
 		a := activity[w.config.ID]
 		v := LinkView{
-			ID: w.config.ID, Name: w.config.Name, Device: w.config.Device, Role: w.config.Role, State: s.State.String(),
+			ID: w.config.ID, Name: w.config.Name, Device: w.shownDevice(), Role: w.config.Role, State: s.State.String(),
 			Usable: s.State.Usable(), Reason: s.Reason, Since: s.Since, RTT: s.RTT, Jitter: s.Jitter, Loss: s.Loss,
 			RateDown: a.Rate.Down, RateUp: a.Rate.Up, Metered: w.config.Metered, Flows: a.Flows,
 		}
 		v.Capacity.Down, v.Capacity.Up = uint64(w.config.Rate.Down), uint64(w.config.Rate.Up)
 		w.mu.Lock()
-		v.Gateway4, v.Gateway6 = w.gatewaysLocked()
+		if w.bond == nil {
+			v.Gateway4, v.Gateway6 = w.gatewaysLocked()
+		} else if text := w.bond.text(); text != "" && !v.Usable {
+			v.Reason = text
+		}
+		v.Metered = v.Metered || w.slot.device.Metered
+		if text := w.slot.text(w.config); text != "" && !v.Usable {
+			v.Reason = text
+		}
 		v.Address4, v.Address6 = w.addressLocked(false), w.addressLocked(true)
 		if w.meter != nil {
 			q := w.meter.Status()
@@ -159,7 +174,7 @@ func (e *Engine) Events(limit int) []EventView {
 }
 
 func eventView(ev observe.Event) EventView {
-	return EventView{At: ev.At, Severity: ev.Severity.String(), Kind: ev.Kind, Text: ev.Text}
+	return EventView{At: ev.At, Severity: ev.Severity.String(), Kind: ev.Kind, Subject: ev.Subject, Text: ev.Text}
 }
 
 // Watch calls live about once a second and event whenever something happens, until the context ends.

@@ -113,6 +113,7 @@ type FlowFilter struct {
 type Warning struct {
 	Code     string // stable
 	Severity string // "info", "warning", "error"
+	Subject  string // what it is about, such as a link's name
 	Text     string
 	Fix      string
 	Since    time.Time
@@ -123,6 +124,7 @@ type EventView struct {
 	At       time.Time
 	Severity string
 	Kind     string // "link", "device", "policy", "plan", "heal", "resolver", ...
+	Subject  string // what it is about: a link's name, a device's id; may be empty
 	Text     string
 }
 
@@ -130,6 +132,7 @@ type EventView struct {
 type PlanView struct {
 	Made     time.Time
 	Took     time.Duration // compile and apply
+	Links    []string      // the links that flows may take by it; one that has just recovered is not among them yet
 	Rules    int           // of the policy
 	Chains   int
 	Elements int

@@ -50,13 +50,11 @@ func (e *Engine) Why(ctx context.Context, q Question) (Answer, error) {
 			t.DSCP = q.DSCP
 			return judged{t, id, p.Decide(policy.Query{Subject: subject, Target: t, Time: q.At})}
 		}
-		t := policy.Target{Host: name, Addr: addr, Proto: q.Proto, Port: q.Port, DSCP: q.DSCP}
+		t := policy.Target{Addr: addr, Proto: q.Proto, Port: q.Port, DSCP: q.DSCP}
 		if !q.Proto.HasPorts() {
 			t.Port = 0
 		}
-		if app, ok := e.catalog.Lookup(name); ok {
-			t.App, t.Category = app.ID, app.Category
-		}
+		e.nameTarget(&t, name)
 		return judged{target: t, decision: p.Decide(policy.Query{Subject: subject, Target: t, Time: q.At})}
 	}
 	var first *judged
@@ -78,6 +76,9 @@ func (e *Engine) Why(ctx context.Context, q Question) (Answer, error) {
 		a.Families = append(a.Families, e.familyAnswer(hal.IPv4, netip.Addr{}, device, j))
 	}
 	a.Target, a.Decision = first.target, first.decision
+	if !a.Decision.Blocked {
+		a.Decision.Reasons = append(a.Decision.Reasons, p.MayEnd(policy.Query{Subject: subject, Target: first.target, Time: q.At})...)
+	}
 	a.Known, a.Certain = first.identity.Reason, first.identity.Confidence
 	if name != "" {
 		a.Known, a.Certain = e.nameKnown(name)

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/capture/capturetest"
+	"github.com/trenza-router/trenza/router/classify"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/engine/enginetest"
 	"github.com/trenza-router/trenza/router/flow"
@@ -147,7 +150,7 @@ func TestWhyWhenLinksAreOut(t *testing.T) {
 func TestWhyKnowsAddressesByTheirNames(t *testing.T) {
 	h := enginetest.Start(t, enginetest.Policy, nil)
 	a := ask(t, h, engine.Question{Device: "laptop", To: "198.51.100.10"})
-	if a.Target.Host != "" || a.Certain != 0 || !strings.Contains(a.Known, "nothing is known") {
+	if a.Target.Host != "" || a.Certain > classify.PortOnly || !strings.Contains(a.Known, "nothing is known but the port") {
 		t.Errorf("before: %+v %q %d", a.Target, a.Known, a.Certain)
 	}
 	h.Machine.LogPacket(77, hal.PacketCopy{Mark: deviceMark(t, h, "laptop"), Packet: request(enginetest.Laptop, netip.MustParseAddr("198.51.100.10"), "work.example")})
@@ -158,6 +161,18 @@ func TestWhyKnowsAddressesByTheirNames(t *testing.T) {
 	if got := links(a); got != "4: fiber" || a.Decision.Steer.Mode != policy.Fixed {
 		t.Errorf("after: %s %+v", got, a.Decision.Steer)
 	}
+}
+
+// What a flow speaks can be an application's alone; then others at that address and port are known by it, without any name.
+func TestWhyKnowsServersByWhatTheySpeak(t *testing.T) {
+	h := enginetest.Start(t, enginetest.Policy, nil)
+	to := netip.MustParseAddrPort("198.51.100.77:51413")
+	initiation := append([]byte{1, 0, 0, 0}, bytes.Repeat([]byte{0x5a, 0xc3, 0x17}, 48)...) // of WireGuard, 148 bytes
+	h.Machine.LogPacket(77, hal.PacketCopy{Mark: deviceMark(t, h, "laptop"), Packet: capturetest.UDP(netip.AddrPortFrom(enginetest.Laptop, 50001), to, initiation)})
+	enginetest.Eventually(t, "the tablet to profit", func() bool {
+		a := ask(t, h, engine.Question{Device: "tablet", To: to.Addr().String(), Proto: flow.ProtoUDP, Port: to.Port()})
+		return a.Target.App == "wireguard" && strings.Contains(a.Known, "spoke as only WireGuard")
+	})
 }
 
 func deviceMark(t *testing.T, h *enginetest.House, id string) flow.Mark {

@@ -2,7 +2,7 @@
 // the kernel's marks.
 //
 // What it learns from, strongest first: the policy (SetNamed), DHCP leases (Lease; Run watches lease files of dnsmasq and odhcpd),
-// the neighbour table (Run), and first packets (Observe, called by whoever sees a copy). mDNS can join as another caller of
+// the neighbour table (Run, Announced), and first packets (Observe, called by whoever sees a copy). mDNS can join as another caller of
 // Lease and Observe. A device is known by its MAC; one behind another router, which has no MAC here, by the address that the policy gives it.
 // Only addresses on LAN interfaces count, and only those inside the interface's networks.
 //

@@ -69,6 +69,7 @@ type Registry struct {
 	unsaved  map[flow.DeviceID]bool
 	renamed  []rename
 	wakeSave chan struct{}
+	rescan   chan struct{}
 
 	callbackMu sync.Mutex
 	callbacks  map[int]func([]Change)
@@ -80,7 +81,7 @@ func New(o Options) *Registry {
 	r := &Registry{log: o.Log, keeper: o.Keeper, vendors: newVendors(),
 		lan: map[string][]netip.Prefix{}, own: map[netip.Addr]bool{}, ownMACs: map[flow.MAC]bool{},
 		number: map[flow.DeviceID]*entry{}, mac: map[flow.MAC]*entry{}, addr: map[netip.Addr]*entry{}, id: map[string]*entry{},
-		unsaved: map[flow.DeviceID]bool{}, wakeSave: make(chan struct{}, 1), callbacks: map[int]func([]Change){}}
+		unsaved: map[flow.DeviceID]bool{}, wakeSave: make(chan struct{}, 1), rescan: make(chan struct{}, 1), callbacks: map[int]func([]Change){}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -21,7 +21,6 @@ const (
 	scanEvery  = time.Minute      // a look at the whole neighbour table
 	retryEvery = 30 * time.Second // to save what could not be saved
 	seenEvery  = 10 * time.Minute // to note when devices were last seen
-	watchAgain = 2 * time.Second  // after the machine's announcements failed
 )
 
 // Keeper keeps devices over restarts; *store.Store is one.
@@ -35,10 +34,11 @@ type Keeper interface {
 // rename is a change of a device's id, for the usage that is kept under it.
 type rename struct{ from, to string }
 
-// Run learns from lease files and the neighbour table, and saves, until the context ends.
+// Run learns from lease files and the neighbour table, and saves, until the context ends. Whoever watches the machine tells
+// Announced and Rescan meanwhile.
 func (r *Registry) Run(ctx context.Context, machine hal.Interfaces, leaseFiles []string, now func() time.Time) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { r.watchMachine(ctx, machine, now) })
+	wg.Go(func() { r.scanMachine(ctx, machine, now) })
 	for _, path := range leaseFiles {
 		wg.Go(func() { r.watchLeases(ctx, path, now) })
 	}
@@ -49,34 +49,16 @@ func (r *Registry) Run(ctx context.Context, machine hal.Interfaces, leaseFiles [
 	return nil
 }
 
-// watchMachine follows the interfaces' networks and the neighbour table.
-func (r *Registry) watchMachine(ctx context.Context, machine hal.Interfaces, now func() time.Time) {
-	rescan := make(chan struct{}, 1)
-	wake := func() {
-		select {
-		case rescan <- struct{}{}:
-		default:
-		}
+// Rescan has Run read interfaces and neighbours anew soon: after an interface changed, or announcements were lost.
+func (r *Registry) Rescan() {
+	select {
+	case r.rescan <- struct{}{}:
+	default:
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			err := machine.Watch(ctx, func(ev hal.Event) {
-				switch ev.Kind {
-				case hal.InterfaceChanged:
-					wake()
-				case hal.NeighbourChanged:
-					r.announced(ev.Neighbour, now())
-				}
-			}, wake)
-			if ctx.Err() != nil {
-				return
-			}
-			r.log.Warn("the machine's announcements of neighbours ended; new devices are found by their packets and once a minute", "error", err)
-			sleep(ctx, watchAgain)
-		}
-	})
+}
+
+// scanMachine reads the interfaces' networks and the neighbour table: now, once a minute, and when Rescan asks for it.
+func (r *Registry) scanMachine(ctx context.Context, machine hal.Interfaces, now func() time.Time) {
 	tick := time.NewTicker(scanEvery)
 	defer tick.Stop()
 	for {
@@ -85,7 +67,7 @@ func (r *Registry) watchMachine(ctx context.Context, machine hal.Interfaces, now
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-rescan:
+		case <-r.rescan:
 			sleep(ctx, 100*time.Millisecond) // several changes come together
 		}
 	}
@@ -143,10 +125,10 @@ func (r *Registry) SetInterfaces(list []hal.Interface) {
 	}
 }
 
-// announced notes a change of the neighbour table. An entry that is not confirmed yet and has an Ethernet address that
+// Announced notes a change of the neighbour table that the kernel has just told. An entry that is not confirmed yet and has an Ethernet address that
 // nobody knows was made by that device's own request for our address: it has just spoken, seconds before the kernel gets round to
 // asking back. In a reading of the whole table such an entry may be old.
-func (r *Registry) announced(n hal.Neighbour, now time.Time) {
+func (r *Registry) Announced(n hal.Neighbour, now time.Time) {
 	if !n.Deleted && n.State == hal.NeighbourStale && !n.MAC.IsZero() && !r.knows(n.MAC) {
 		r.see(n.MAC, n.Addr, n.Interface, byPacket, now)
 		return

@@ -19,7 +19,6 @@ import (
 type machine struct {
 	mu         sync.Mutex
 	neighbours []hal.Neighbour
-	events     chan hal.Event
 }
 
 func (m *machine) Interfaces(context.Context) ([]hal.Interface, error) {
@@ -34,19 +33,7 @@ func (m *machine) Neighbours(context.Context) ([]hal.Neighbour, error) {
 
 func (m *machine) Received(string) (uint64, error) { return 0, nil }
 
-func (m *machine) Watch(ctx context.Context, f func(hal.Event), lost func()) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case ev, ok := <-m.events:
-			if !ok {
-				return hal.ErrUnsupported
-			}
-			f(ev)
-		}
-	}
-}
+func (m *machine) Watch(context.Context, func(hal.Event), func()) error { return hal.ErrUnsupported }
 
 // failing is a Keeper that fails while err is set.
 type failing struct {
@@ -79,7 +66,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	leases := filepath.Join(dir, "dnsmasq.leases")
-	m := &machine{neighbours: []hal.Neighbour{{Interface: "lan0", Addr: net4(20), MAC: mac(1), State: hal.NeighbourReachable}}, events: make(chan hal.Event)}
+	m := &machine{neighbours: []hal.Neighbour{{Interface: "lan0", Addr: net4(20), MAC: mac(1), State: hal.NeighbourReachable}}}
 	k := &failing{}
 	r := New(Options{LAN: []string{"lan0"}, Keeper: k})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -89,9 +76,13 @@ func TestRun(t *testing.T) {
 	}()
 
 	eventually(t, "the neighbour table is read", func() bool { _, ok := r.ByAddr(net4(20)); return ok })
-	m.events <- hal.Event{Kind: hal.NeighbourChanged, Neighbour: hal.Neighbour{Interface: "lan0", Addr: net4(21), MAC: mac(2), State: hal.NeighbourReachable}}
-	m.events <- hal.Event{Kind: hal.NeighbourChanged, Neighbour: hal.Neighbour{Interface: "wan1", Addr: net4(22), MAC: mac(3), State: hal.NeighbourReachable}}
-	eventually(t, "an announced neighbour", func() bool { _, ok := r.ByAddr(net4(21)); return ok })
+	m.mu.Lock()
+	m.neighbours = append(m.neighbours,
+		hal.Neighbour{Interface: "lan0", Addr: net4(21), MAC: mac(2), State: hal.NeighbourReachable},
+		hal.Neighbour{Interface: "wan1", Addr: net4(22), MAC: mac(3), State: hal.NeighbourReachable})
+	m.mu.Unlock()
+	r.Rescan()
+	eventually(t, "the neighbour table is read anew", func() bool { _, ok := r.ByAddr(net4(21)); return ok })
 
 	line := "0 02:00:00:00:00:02 10.77.0.21 Phone *\n"
 	if err := os.WriteFile(leases, []byte(line), 0o600); err != nil {
@@ -134,17 +125,17 @@ func TestAnnounced(t *testing.T) {
 	if _, ok := r.ByMAC(mac(1)); ok {
 		t.Error("an old entry of the table became a device")
 	}
-	r.announced(unconfirmed(1), start)
+	r.Announced(unconfirmed(1), start)
 	if d, ok := r.ByMAC(mac(1)); !ok || !d.LastSeen.Equal(start) {
 		t.Errorf("a device that has just spoken: %+v, %v", d, ok)
 	}
-	r.announced(unconfirmed(1), start.Add(time.Hour))
+	r.Announced(unconfirmed(1), start.Add(time.Hour))
 	if d, _ := r.ByMAC(mac(1)); !d.LastSeen.Equal(start) {
 		t.Errorf("an entry that grew old tells that the device was seen at %v", d.LastSeen)
 	}
 	gone := unconfirmed(2)
 	gone.Deleted = true
-	r.announced(gone, start)
+	r.Announced(gone, start)
 	if _, ok := r.ByMAC(mac(2)); ok {
 		t.Error("an entry that went became a device")
 	}

@@ -47,10 +47,10 @@ type Options struct {
 type Monitor struct {
 	config  Config
 	options Options
-	prober  Prober
 	wake    chan struct{} // capacity 1: the machine has been told something
 
 	mu      sync.Mutex
+	prober  Prober
 	machine *Machine
 	told    State // last state given to OnChange
 }
@@ -86,6 +86,13 @@ func (m *Monitor) SetPhysical(p Physical) {
 // it is needed again, it is looked at once.
 func (m *Monitor) SetIdle(idle bool) {
 	m.tell(func(time.Time) { m.machine.SetIdle(idle) })
+}
+
+// SetVia leads the probes over another device: the link's hardware was plugged in, or is another one.
+func (m *Monitor) SetVia(v hal.Via) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.prober.Via = v
 }
 
 func (m *Monitor) tell(f func(now time.Time)) {
@@ -174,7 +181,10 @@ func (m *Monitor) next() (time.Time, bool) {
 func (m *Monitor) probe(ctx context.Context, round uint64, t Target, answers chan<- answer) {
 	probe, cancel := context.WithTimeout(ctx, m.config.Probes.Timeout)
 	defer cancel()
-	res := m.prober.Probe(probe, t)
+	m.mu.Lock()
+	prober := m.prober
+	m.mu.Unlock()
+	res := prober.Probe(probe, t)
 	if res.Err != nil && probe.Err() == nil && !m.pause(probe) {
 		return
 	}

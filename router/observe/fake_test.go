@@ -56,7 +56,10 @@ func (k *kernel) WatchConnections(ctx context.Context, f func(hal.ConnectionEven
 }
 
 func (k *kernel) FlushConnections(context.Context, flow.Mark, flow.Mark) error { return nil }
-func (k *kernel) DeleteConnection(context.Context, hal.Connection) error       { return nil }
+func (k *kernel) MarkConnections(context.Context, []hal.MarkChange) (int, error) {
+	return 0, nil
+}
+func (k *kernel) DeleteConnection(context.Context, hal.Connection) error { return nil }
 
 // sink adds up what it is given.
 type sink struct {

@@ -17,6 +17,10 @@ const (
 	metricTracked      = "trenza_tracked_connections"
 	metricLost         = "trenza_conntrack_events_lost_total"
 	metricWarning      = "trenza_warning"
+	metricShapedRate   = "trenza_link_shaped_bits_per_second"
+	metricClassBytes   = "trenza_class_bytes_total"
+	metricClassDropped = "trenza_class_dropped_packets_total"
+	metricClassWaiting = "trenza_class_waiting_bytes"
 )
 
 // metrics reads the collector's sums when somebody scrapes, so that no number is kept twice.

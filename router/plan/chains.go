@@ -224,15 +224,15 @@ func (in Input) prerouting() Chain {
 // output steers the router's own traffic. A socket that set its own mark (a probe, a query to a link's name server) has
 // chosen its link already.
 func (in Input) output() Chain {
-	return Chain{Name: "output", Hook: "type route hook output priority mangle; policy accept;", Rules: []string{
+	return Chain{Name: "output", Hook: "type route hook output priority mangle; policy accept;", Rules: append(in.strands(),
 		"meta mark != 0 return",
 		"fib daddr type { local, broadcast, multicast, anycast } return",
 		"ip daddr @near4 return",
 		"ip6 daddr @near6 return",
-		newFlow() + " jump own_flow",
+		newFlow()+" jump own_flow",
 		fmt.Sprintf("ct mark & %#x != 0 goto refuse", uint32(flow.BlockedBit)),
 		"meta mark set ct mark",
-	}}
+	)}
 }
 
 func ownFlow(profile string) Chain {
@@ -253,6 +253,10 @@ func (in Input) dstnat() Chain {
 		for _, p := range []string{"udp", "tcp"} {
 			rules = append(rules, fmt.Sprintf("iifname %s %s dport 53 redirect to :%d", lan, p, in.DNS.Port))
 		}
+	}
+	if in.BlockPage != 0 { // a flow without a link (it has a choice) is refused as ever: that passes
+		rules = append(rules, fmt.Sprintf("iifname %s tcp dport 80 ct mark & %#x == %#x redirect to :%d",
+			lan, uint32(flow.ChoiceMask|flow.BlockedBit), uint32(flow.BlockedBit), in.BlockPage))
 	}
 	for _, f := range in.Forwards {
 		family, to := "ip", f.To.String()
@@ -286,6 +290,7 @@ func (in Input) srcnat() Chain {
 // of "prohibited" but never of "no route", which their kernel takes for a passing trouble (RFC 1122, section 4.2.3.9).
 func refuse() Chain {
 	return Chain{Name: "refuse", Rules: []string{
+		fmt.Sprintf("ct mark & %#x == %#x drop", uint32(flow.ChoiceMask|flow.AppMask|flow.BlockedBit), uint32(flow.SilentlyBlocked)),
 		"meta l4proto tcp reject with tcp reset",
 		fmt.Sprintf("meta l4proto != udp ct mark & %#x != 0 reject with icmpx no-route", uint32(flow.ChoiceMask)),
 		"reject with icmpx admin-prohibited",
@@ -336,8 +341,8 @@ func fromInternet() Chain {
 		"meta l4proto icmp icmp type { destination-unreachable, time-exceeded, parameter-problem } accept",
 		"meta l4proto icmp icmp type echo-request limit rate 10/second accept",
 		// RFC 4890 section 4.4: errors, neighbour discovery and multicast listener messages must pass.
-		"meta l4proto ipv6-icmp icmpv6 type != echo-request accept",
-		"meta l4proto ipv6-icmp limit rate 10/second accept",
+		"meta l4proto " + nftProto(flow.ProtoICMPv6) + " icmpv6 type != echo-request accept",
+		"meta l4proto " + nftProto(flow.ProtoICMPv6) + " limit rate 10/second accept",
 		"udp sport 67 udp dport 68 accept",
 		"ip6 saddr fe80::/10 udp dport 546 accept",
 		"counter drop",

@@ -17,6 +17,9 @@ type State struct {
 	Rules   []hal.Rule
 	Routes  []hal.Route
 	Sysctls []Sysctl
+	// Shapings are the class trees, one a device, sorted by it; Detour leads to the one of downloads. Both are empty in a house that is not shaped.
+	Shapings []hal.Shaping
+	Detour   hal.Detour
 	// Choices tells what the choice bits of a flow's mark mean under this plan.
 	Choices map[flow.ChoiceID]Choice
 	// Until is when a schedule makes this plan out of date; zero: never.
@@ -54,6 +57,13 @@ func (s State) String() string {
 	}
 	for _, c := range s.Sysctls {
 		fmt.Fprintf(&b, "sysctl %s = %s\n", c.Key, c.Value)
+	}
+	b.WriteString(s.Detour.String())
+	for _, t := range s.Shapings {
+		b.WriteString(t.String())
+	}
+	for _, id := range s.Classes() {
+		fmt.Fprintf(&b, "element %s %#x : %x:%x\n", MapClass, id, hal.ShapingMajor, id)
 	}
 	return b.String()
 }
@@ -93,7 +103,12 @@ func (c *Compiler) Compile(in Input) (State, error) {
 	add(dispatch(j.profiles, j.fallback), label(), identify(), ownFlow(j.own), in.fromLAN())
 	add(in.fromLink()...)
 	add(refuse(), in.toLink(), in.toLAN(), fromInternet())
-	add(in.prerouting(), in.output(), in.dstnat(), in.forward(), in.input(), in.srcnat())
+	add(in.prerouting(), in.output(), in.dstnat())
+	add(in.deep()...)
+	add(in.capture()...)
+	add(in.forward(), in.input(), in.srcnat())
+	add(in.delivery(j.choices)...)
+	s.addShaping(in)
 	return s, nil
 }
 
@@ -148,6 +163,9 @@ func (in Input) check() error {
 		if !p.Prefix.IsValid() || p.Class == 0 {
 			return fmt.Errorf("address range %v of class %d is not usable", p.Prefix, p.Class)
 		}
+	}
+	if err := in.checkShapings(); err != nil {
+		return err
 	}
 	for _, f := range in.Forwards {
 		if f.Proto != flow.ProtoTCP && f.Proto != flow.ProtoUDP || f.Port == 0 || !f.To.IsValid() || f.To.Port() == 0 || f.To.Addr() == (netip.Addr{}) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/trenza-router/trenza/router/flow"
@@ -135,7 +136,7 @@ func (d *diagram) effect(i int) int {
 	case d.aspect == policy.AspectSteer && r.Steer != nil:
 		text += fmt.Sprintf("%#v", *r.Steer)
 	case d.aspect == policy.AspectQoS && r.QoS != nil:
-		text += r.QoS.Class
+		text += fmt.Sprintln(r.QoS.Class, d.policy.OwnClass(i))
 	case d.aspect == policy.AspectFilter && r.Filter != nil:
 		text += fmt.Sprintf("%#v", *r.Filter)
 	case d.aspect == policy.AspectLog:
@@ -439,10 +440,12 @@ func interval(first, last string) string {
 	return first + "-" + last
 }
 
-// nftProto is a protocol as nft writes it.
+// nftProto is a protocol as nft reads it on every machine. Names other than those of its own grammar it looks up in /etc/protocols, which a
+// small system (a container, OpenWrt) may not have.
 func nftProto(p flow.Proto) string {
-	if p == flow.ProtoICMPv6 {
-		return "ipv6-icmp"
+	switch p {
+	case flow.ProtoTCP, flow.ProtoUDP, flow.ProtoSCTP, flow.ProtoICMP:
+		return p.String()
 	}
-	return p.String()
+	return strconv.Itoa(int(p))
 }

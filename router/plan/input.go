@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/steer"
@@ -20,21 +21,29 @@ type Input struct {
 	Prefixes []PrefixClass
 	Forwards []Forward
 	DNS      DNS
+	// BlockPage is the port at which refused HTTP flows get a page; 0: they are reset.
+	BlockPage uint16
+	Capture   Capture
+	Queue     bool // the kernel can hold packets until the daemon has judged them (nft queue)
+	// Shapings are the class trees of the links' devices and, on hal.DownloadDevice, of what goes to the LAN: qos.Tree.Shaping.
+	Shapings []hal.Shaping
 }
 
 // LAN is an interface towards the household.
 type LAN struct {
 	Device string
 	Nets   []netip.Prefix // its networks: never steered
+	Absent bool           // there is no such device now: it is unplugged
 }
 
 // Link is a WAN link as it stands now.
 type Link struct {
 	steer.LinkCondition
 	Device   string
-	Gateway4 netip.Addr // invalid: no IPv4 on this link
-	Gateway6 netip.Addr // invalid: no IPv6 on this link
+	Gateway4 netip.Addr // invalid: no IPv4 on this link; unspecified: nobody stands between, what leaves by the device is on its way
+	Gateway6 netip.Addr // invalid: no IPv6 on this link; unspecified: as above
 	MTU      int        // 0: the device's own
+	Bond     bool       // packets leave by the device with the code of their delivery
 	AcceptRA bool       // the default route of IPv6 comes from router advertisements
 }
 

@@ -33,7 +33,9 @@ type subject struct {
 func (in Input) subjects() []subject {
 	list := make([]subject, 0, len(in.Devices)+2)
 	add := func(who string, n flow.DeviceID, s policy.Subject) {
-		list = append(list, subject{who, n, in.Policy.Active(s, in.Now)})
+		// A first packet has no content: rules about it are the deep path's, see deep.go.
+		rules := slices.DeleteFunc(in.Policy.Active(s, in.Now), in.Policy.HasContent)
+		list = append(list, subject{who, n, rules})
 	}
 	add("devices not seen before", 0, policy.Subject{})
 	for _, d := range in.Devices {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,12 +93,39 @@ func homeInput(t testing.TB) Input {
 	}
 }
 
+// deepPolicy looks into the laptop's web and, of everything but the laptop, for one protocol.
+const deepPolicy = `
+people: [{id: ana}]
+devices:
+  - {id: laptop, owner: ana, macs: ["02:00:00:00:00:01"]}
+  - {id: tv, macs: ["02:00:00:00:00:02"]}
+groups: [{id: rest, devices: [tv]}]
+house:
+  - {id: forms, force: must, who: {devices: [laptop]}, what: {http: {path: /upload}, services: [tcp/80, tcp/8000-8080, udp/80]}, filter: {block: true}}
+  - {id: near, force: must, who: {devices: [laptop]}, what: {tls_name: casino, services: [tcp/8081, tcp/443, udp/443]}, filter: {block: true}}
+  - {id: peers, force: must, who: {groups: [rest]}, what: {protocol: bittorrent}, filter: {block: true, silent: true}}
+`
+
 // TestGolden shows whole states as a person would read them.
 func TestGolden(t *testing.T) {
 	for name, change := range map[string]func(*Input){
 		"home":       func(*Input) {},
 		"fiber-down": func(in *Input) { in.Links[0].Usable = false },
 		"wifi-no-v6": func(in *Input) { in.Links[1].Gateway6 = netip.Addr{} },
+		"deep":       func(in *Input) { in.Policy = compilePolicy(t, deepPolicy) },
+		"deep-queue": func(in *Input) {
+			in.Policy, in.Queue = compilePolicy(t, deepPolicy), true
+			in.BlockPage = 8099
+			in.Capture = Capture{Device: 1, Far: netip.MustParseAddr("2001:db8::7"), Port: 443, Bytes: 256}
+		},
+		"shaped": func(in *Input) { in.Shapings = homeShapings() },
+		"bond": func(in *Input) { // a link without a gateway, as it is while the relay gave an address of one family
+			in.Links = append(in.Links, Link{
+				LinkCondition: steer.LinkCondition{ID: 7, Name: "bond", Role: flow.Backup, Usable: true, Weight: 1},
+				Device:        "bond7", Gateway4: netip.IPv4Unspecified(), Bond: true,
+			})
+			in.Policy = compilePolicy(t, strings.Replace(homePolicy, "steer: {use: [fiber, lte]}", "steer: {use: [bond, lte], delivery: reliable}", 1))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := homeInput(t)

@@ -63,6 +63,9 @@ func routes(links []Link) []hal.Route {
 				continue
 			}
 			r := hal.Route{Dst: defaults[v6], Gateway: gw, Dev: l.Device, MTU: l.MTU, OnLink: true, Protocol: hal.RouteProtocol}
+			if gw.IsUnspecified() {
+				r.Gateway, r.OnLink = netip.Addr{}, false
+			}
 			r.Table, r.Metric = LinkTable, n+1
 			if !l.Usable {
 				r.Metric += outOfUse

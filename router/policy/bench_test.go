@@ -1,11 +1,13 @@
 package policy_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/policy/policytest"
 )
@@ -96,5 +98,38 @@ func BenchmarkNextChange(b *testing.B) {
 	at := time.Date(2026, 3, 25, 12, 0, 0, 0, time.UTC)
 	for b.Loop() {
 		c.NextChange(at)
+	}
+}
+
+// BenchmarkDecideContent: a packet of 1,400 bytes that matches none of fifty rules about content, each with a keyword and an expression.
+func BenchmarkDecideContent(b *testing.B) {
+	p := policy.Policy{}
+	for i := range 50 {
+		w := policy.What{}
+		patterns := []policy.Pattern{policy.Pattern(fmt.Sprintf("casino-%d", i)), policy.Pattern(fmt.Sprintf(`re:^(www\.)?bet%d[0-9]+\.`, i))}
+		switch i % 4 {
+		case 0:
+			w.TLSNames = patterns
+		case 1:
+			w.HTTP.Hosts = patterns
+		case 2:
+			w.HTTP.Paths = patterns
+		default:
+			w.Payload = patterns
+		}
+		p.Main = append(p.Main, policy.Rule{ID: fmt.Sprintf("r%d", i), Tier: policy.Main, Force: policy.Must, What: w, Filter: &policy.Filter{Action: policy.Block}})
+	}
+	c, _, err := policy.Compile(p, policy.Known{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	packet := policy.Content{Protocol: "http", HTTPHost: "www.shop.example", HTTPPath: "/list?page=2", Payload: bytes.Repeat([]byte("GET /list "), 140)}
+	b.ReportAllocs()
+	for b.Loop() {
+		content := packet
+		q := policy.Query{Target: policy.Target{Proto: flow.ProtoTCP, Port: 80, Content: &content}}
+		if c.Decide(q).Blocked {
+			b.Fatal("blocked")
+		}
 	}
 }

@@ -32,6 +32,8 @@ func cloneRule(r Rule) Rule {
 	w := &r.What
 	w.Apps, w.Categories, w.Domains = slices.Clone(w.Apps), slices.Clone(w.Categories), slices.Clone(w.Domains)
 	w.Addresses, w.Services, w.DSCP = slices.Clone(w.Addresses), slices.Clone(w.Services), slices.Clone(w.DSCP)
+	w.Protocols, w.TLSNames, w.Payload = slices.Clone(w.Protocols), slices.Clone(w.TLSNames), slices.Clone(w.Payload)
+	w.HTTP.Hosts, w.HTTP.Paths = slices.Clone(w.HTTP.Hosts), slices.Clone(w.HTTP.Paths)
 	r.When = slices.Clone(r.When)
 	if s := clonePointer(r.Steer); s != nil {
 		s.Use, s.Allow, s.Forbid = slices.Clone(s.Use), slices.Clone(s.Allow), slices.Clone(s.Forbid)

@@ -21,10 +21,10 @@ type Verdict struct {
 // Verdict combines rules that are active and match, in canonical order, into the answer alone.
 // It is equal to what Combine says, always.
 func (c *Compiled) Verdict(_ Subject, rules []int) Verdict {
-	q, f := c.resolveQoS(rules), c.resolveFilter(rules)
+	f := c.resolveFilter(rules)
 	return Verdict{
 		Steer:   c.resolveSteer(rules).value,
-		Class:   q.class(),
+		Class:   c.flowClass(rules),
 		Blocked: f.blocked,
 		Silent:  f.silent,
 		Log:     c.logs(rules),
@@ -42,6 +42,7 @@ func (c *Compiled) Combine(_ Subject, rules []int) Decision {
 	return Decision{
 		Steer:   s.value,
 		QoS:     q.decision(),
+		Class:   c.flowClass(rules),
 		Blocked: f.blocked,
 		Silent:  f.silent,
 		Mode:    f.mode,
@@ -52,7 +53,7 @@ func (c *Compiled) Combine(_ Subject, rules []int) Decision {
 
 // Verdict is the part of the decision that the kernel enforces.
 func (d Decision) Verdict() Verdict {
-	return Verdict{Steer: d.Steer, Class: appClass(d.QoS.Class), Blocked: d.Blocked, Silent: d.Silent, Log: d.Log}
+	return Verdict{Steer: d.Steer, Class: d.Class, Blocked: d.Blocked, Silent: d.Silent, Log: d.Log}
 }
 
 // logs tells whether any rule wants the flow logged.

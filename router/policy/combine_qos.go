@@ -3,8 +3,6 @@ package policy
 import (
 	"fmt"
 	"strings"
-
-	"github.com/trenza-router/trenza/router/flow"
 )
 
 // The fields of QoS are decided one by one: a rule that says only a class leaves the cap to the next rule.
@@ -71,8 +69,6 @@ type qosOutcome struct {
 	minPriority, maxPriority uint64
 	ranged                   bool
 }
-
-func (o *qosOutcome) class() flow.AppClass { return flow.AppClass(o.values[qosClass]) }
 
 func (o *qosOutcome) says(field int) bool { return o.said&(1<<field) != 0 }
 

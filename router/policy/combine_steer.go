@@ -293,7 +293,7 @@ func (s *Steer) Describe() string {
 	case len(names) == 0:
 		text = "no link"
 	case s.Mode == Fixed:
-		return "only " + names[0]
+		return "only " + names[0] + s.delivered()
 	case s.Mode == Balance:
 		text = "balance of " + strings.Join(names, " and ")
 	default:
@@ -311,5 +311,13 @@ func (s *Steer) Describe() string {
 	case len(rest) > 0:
 		text += ", else " + strings.Join(rest, " or ")
 	}
-	return text
+	return text + s.delivered()
+}
+
+// delivered says how a bond carries the flow, if not as usual.
+func (s *Steer) delivered() string {
+	if s.Delivery == Speed {
+		return ""
+	}
+	return ", delivery " + s.Delivery.String()
 }

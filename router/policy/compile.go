@@ -17,6 +17,7 @@ type Known struct {
 	Links      []string                                    // names of the WAN links, in the order of the configuration
 	Categories func(app string) (category string, ok bool) // the category of a catalogue application
 	Category   func(id string) bool                        // whether the catalogue has the category
+	Protocol   func(id string) bool                        // whether flows are read for the protocol
 }
 
 // Warning is something about a policy that is allowed and probably not meant.
@@ -48,6 +49,8 @@ type Compiled struct {
 	byDevice map[string][]int32 // rules that select a device, person or group
 	byPerson map[string][]int32
 	byGroup  map[string][]int32
+
+	classes [flow.MaxAppClass + 1]classUse // that rules give to flows
 }
 
 // compiledRule is a rule with what the hot paths need of it precomputed.
@@ -59,6 +62,7 @@ type compiledRule struct {
 	use      linkSet // links of Steer.Use
 	allowed  linkSet // bound: what it leaves
 	qos      qosValues
+	own      flow.AppClass // class for the flows that it promises something to; 0: none
 }
 
 func (r *compiledRule) says(a Aspect) bool { return r.aspects&(1<<a) != 0 }
@@ -73,7 +77,7 @@ func Compile(p Policy, k Known) (*Compiled, []Warning, error) {
 	}
 	c := &Compiled{
 		policy:   clonePolicy(p),
-		known:    Known{Links: slices.Clone(k.Links), Categories: k.Categories, Category: k.Category},
+		known:    Known{Links: slices.Clone(k.Links), Categories: k.Categories, Category: k.Category, Protocol: k.Protocol},
 		zone:     v.zone,
 		subjects: make(map[string]Subject, len(p.Devices)),
 		byDevice: map[string][]int32{},
@@ -85,6 +89,8 @@ func Compile(p Policy, k Known) (*Compiled, []Warning, error) {
 	c.indexSchedules()
 	c.indexSubjects()
 	c.indexRules()
+	v.warnings = append(v.warnings, c.numberClasses()...)
+	c.noteClasses()
 	return c, v.warnings, nil
 }
 
@@ -213,6 +219,8 @@ func whoSpecificity(w Who) int {
 
 func whatSpecificity(w What) int {
 	switch {
+	case w.HasContent():
+		return 6
 	case len(w.Apps) > 0:
 		return 5
 	case len(w.Categories) > 0:

@@ -77,7 +77,8 @@ func (c *Compiled) whatCovers(a, b *compiledRule) bool {
 	return (!a.match.byName || b.match.byName && c.namesCover(&a.What, &b.What)) &&
 		covers(a.What.Addresses, b.What.Addresses, prefixCovers) &&
 		covers(a.What.Services, b.What.Services, serviceCovers) &&
-		(a.match.dscp == 0 || b.match.dscp != 0 && b.match.dscp&^a.match.dscp == 0)
+		(a.match.dscp == 0 || b.match.dscp != 0 && b.match.dscp&^a.match.dscp == 0) &&
+		contentCovers(&a.What, &b.What)
 }
 
 // covers tells whether a dimension of a covers that of b: it is empty, or each selector of b lies in one of a.

@@ -25,6 +25,7 @@ type Target struct {
 	Proto    flow.Proto
 	Port     uint16 // destination; 0 for protocols without ports
 	DSCP     uint8
+	Content  *Content // nil: the flow was not looked into
 }
 
 // Query asks for the decision about one flow at one moment.
@@ -48,6 +49,7 @@ const (
 type Decision struct {
 	Steer   Steer // what to do; bounds are applied to Use, and Allow holds for what comes after it
 	QoS     QoS
+	Class   flow.AppClass // of the flow: of a rule that promises something to some flows, else that of QoS.Class
 	Blocked bool
 	Silent  bool // drop instead of refusing
 	Mode    FilterMode

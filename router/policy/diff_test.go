@@ -117,3 +117,32 @@ personal:
 		t.Error(diff)
 	}
 }
+
+// TestModeThatHides: a person's mode that the house's exceeds is told as ineffective only if nothing stricter of theirs stands
+// behind it, which would count without it.
+func TestModeThatHides(t *testing.T) {
+	for _, tt := range []struct {
+		behind string
+		want   int
+	}{{"allow-all", 1}, {"deny-all", 0}} {
+		c := mustCompile(t, parse(t, `
+people: [{id: ana}]
+devices: [{id: pc, owner: ana}]
+house:
+  - {id: house, force: must, filter: {mode: filter}}
+personal:
+  ana:
+    - {id: first, priority: 1, when: [wed], filter: {mode: allow-all}}
+    - {id: behind, when: ["wed 10:00-12:00"], filter: {mode: `+tt.behind+`}}
+`))
+		got := 0
+		for _, f := range c.Findings() {
+			if f.RuleID == "first" {
+				got++
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s behind it: %d findings about the first rule, want %d", tt.behind, got, tt.want)
+		}
+	}
+}

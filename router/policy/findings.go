@@ -109,7 +109,7 @@ func (c *finder) filterPrevails(a, b int) bool {
 		case loser.Force == Must:
 			return same && a < b
 		}
-		return same && a < b || winner.Force == Must && (loser.Force == Default || w.Mode >= l.Mode && c.firstMustMode(a))
+		return same && a < b || winner.Force == Must && (loser.Force == Default || w.Mode >= l.Mode && c.firstMustMode(a) && !c.hidesMode(b, w.Mode))
 	}
 	if w.Mode != ModeUnset {
 		closed := w.Mode == ModeDenyAll && !w.Liftable && (winner.Force == Must && c.firstMustMode(a) || winner.Force == Bound)
@@ -162,6 +162,16 @@ func (c *finder) firstMustMode(i int) bool {
 		}
 	}
 	return true
+}
+
+// hidesMode tells whether a person's rule that is looked at after rule i sets a stricter mode than m: it counts when i is gone.
+func (c *finder) hidesMode(i int, m FilterMode) bool {
+	for j := i + 1; j < len(c.rules); j++ {
+		if r := &c.rules[j]; r.Tier == User && r.Filter != nil && r.Filter.Mode > m {
+			return true
+		}
+	}
+	return false
 }
 
 // findContradictions looks for a must that names links outside a bound, and for bounds that leave no link together.

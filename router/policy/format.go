@@ -255,6 +255,13 @@ func whatFields(w What) (m mappingValue) {
 		}
 		m = append(m, fieldValue{"dscp", list})
 	}
+	addList(&m, "protocol", w.Protocols, itself)
+	addList(&m, "tls_name", w.TLSNames, Pattern.String)
+	var http mappingValue
+	addList(&http, "host", w.HTTP.Hosts, Pattern.String)
+	addList(&http, "path", w.HTTP.Paths, Pattern.String)
+	m.mapping("http", http)
+	addList(&m, "payload", w.Payload, Pattern.String)
 	return m
 }
 
@@ -271,6 +278,7 @@ func steerFields(s Steer, bound bool) (m mappingValue) {
 	m.raw("mode", s.Mode.String(), !bound)
 	m.raw("sticky", s.Sticky.String(), s.Sticky != StickyFlow)
 	m.raw("failback", s.Failback.String(), s.Failback != Drain)
+	m.raw("delivery", s.Delivery.String(), s.Delivery != Speed)
 	addList(&m, "allow", s.Allow, itself)
 	addList(&m, "forbid", s.Forbid, itself)
 	m.flag("kill_switch", s.KillSwitch)

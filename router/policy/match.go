@@ -20,6 +20,7 @@ type matcher struct {
 	addresses  []netip.Prefix
 	services   []Service
 	dscp       uint64 // bit set of code points
+	content    *contentMatch
 }
 
 func newMatcher(w What) matcher {
@@ -30,6 +31,7 @@ func newMatcher(w What) matcher {
 		domains:    newDomainSet(w.Domains),
 		addresses:  w.Addresses,
 		services:   w.Services,
+		content:    newContentMatch(&w),
 	}
 	for _, v := range w.DSCP {
 		m.dscp |= 1 << v
@@ -143,6 +145,11 @@ func (c *Compiled) HasDSCP(i int) bool { return c.rules[i].match.dscp != 0 }
 // Matches tells whether the What of rule i selects the target: all its dimensions do.
 func (c *Compiled) Matches(i int, t Target) bool {
 	m := &c.rules[i].match
+	return m.opening(t) && m.content.matches(t.Content)
+}
+
+// opening tells whether all dimensions but content select the target: what a flow's first packet shows.
+func (m *matcher) opening(t Target) bool {
 	return m.name(t.App, t.Category, t.Host) && m.addr(t.Addr) && m.service(t.Proto, t.Port) && m.codePoint(t.DSCP)
 }
 

@@ -16,6 +16,8 @@ func stickyNames() []string { return []string{"flow", "host", "site"} }
 
 func failbackNames() []string { return []string{"drain", "move"} }
 
+func deliveryNames() []string { return []string{"speed", "reliable", "latency", "saver"} }
+
 func filterModeNames() []string { return []string{"", "allow-all", "filter", "deny-all"} }
 
 func dayNames() []string { return []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} }
@@ -36,6 +38,8 @@ func (m SteerMode) String() string { return nameOf(steerModeNames(), uint8(m)) }
 func (s Sticky) String() string { return nameOf(stickyNames(), uint8(s)) }
 
 func (f Failback) String() string { return nameOf(failbackNames(), uint8(f)) }
+
+func (d Delivery) String() string { return nameOf(deliveryNames(), uint8(d)) }
 
 func (m FilterMode) String() string { return nameOf(filterModeNames(), uint8(m)) }
 
@@ -62,6 +66,9 @@ func (d Domain) Matches(host string) bool {
 	}
 	return !d.Exact && len(host) > len(d.Name) && strings.HasSuffix(host, d.Name) && host[len(host)-len(d.Name)-1] == '.'
 }
+
+// String writes the pattern as YAML has it.
+func (p Pattern) String() string { return string(p) }
 
 // String writes the service as YAML has it: "tcp/443", "udp/5000-6000", "icmp".
 func (s Service) String() string {

@@ -166,8 +166,23 @@ func (d *document) what(n ast.Node, path string) What {
 		{"dscp", func(n ast.Node, path string) {
 			w.DSCP = values(d, n, path, "what.dscp", "a number from 0 to 63", parseDSCP)
 		}},
+		{"protocol", func(n ast.Node, path string) {
+			w.Protocols = values(d, n, path, "what.protocol", "a protocol's name", same)
+		}},
+		{"tls_name", func(n ast.Node, path string) { w.TLSNames = d.patterns(n, path, "what.tls_name") }},
+		{"http", func(n ast.Node, path string) {
+			d.mapping(n, path, "http", "what.http", []key{
+				{"host", func(n ast.Node, path string) { w.HTTP.Hosts = d.patterns(n, path, "what.http.host") }},
+				{"path", func(n ast.Node, path string) { w.HTTP.Paths = d.patterns(n, path, "what.http.path") }},
+			})
+		}},
+		{"payload", func(n ast.Node, path string) { w.Payload = d.patterns(n, path, "what.payload") }},
 	})
 	return w
+}
+
+func (d *document) patterns(n ast.Node, path, field string) []Pattern {
+	return values(d, n, path, field, "a keyword, or an expression as re:^ads[0-9]", parsePattern)
 }
 
 func (d *document) steer(n ast.Node, path string) *Steer {
@@ -181,6 +196,7 @@ func (d *document) steer(n ast.Node, path string) *Steer {
 		{"mode", func(n ast.Node, _ string) { s.Mode = SteerMode(d.word(n, "steer.mode", steerModeNames())) }},
 		{"sticky", func(n ast.Node, _ string) { s.Sticky = Sticky(d.word(n, "steer.sticky", stickyNames())) }},
 		{"failback", func(n ast.Node, _ string) { s.Failback = Failback(d.word(n, "steer.failback", failbackNames())) }},
+		{"delivery", func(n ast.Node, _ string) { s.Delivery = Delivery(d.word(n, "steer.delivery", deliveryNames())) }},
 		{"kill_switch", func(n ast.Node, _ string) { s.KillSwitch = d.boolean(n, "steer.kill_switch") }},
 		{"over_quota", func(n ast.Node, _ string) { s.OverQuota = d.boolean(n, "steer.over_quota") }},
 		{"allow", links(&s.Allow, "steer.allow")},

@@ -65,7 +65,7 @@ func (p *pruner) steer() {
 func (p *pruner) class() {
 	done := false
 	for _, i := range p.rules {
-		if r := &p.c.rules[i]; r.QoS != nil && r.Force != Bound && r.qos.says(qosClass) {
+		if p.c.rules[i].class() != 0 {
 			p.keep(&done, i)
 		}
 	}

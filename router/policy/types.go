@@ -88,14 +88,19 @@ type Who struct {
 }
 
 // What selects flows. Name selectors (Apps, Categories, Domains) are one dimension: any of them. Addresses, Services
-// and DSCP are one dimension each. A dimension that is empty matches everything; all dimensions must match.
+// and DSCP are one dimension each, and so is each list that looks at content: Protocols, TLSNames, HTTP's two, Payload. A dimension that is
+// empty matches everything; all dimensions must match. A rule that looks at content can only block.
 type What struct {
 	Apps       []string // catalogue ids
 	Categories []string // catalogue ids
 	Domains    []Domain
 	Addresses  []netip.Prefix // of the far end
 	Services   []Service
-	DSCP       []uint8 // 0 to 63, as the LAN host set it
+	DSCP       []uint8  // 0 to 63, as the LAN host set it
+	Protocols  []string // what the flow speaks, by the names that dpi gives
+	TLSNames   []Pattern
+	HTTP       HTTPSelect
+	Payload    []Pattern
 }
 
 // Domain selects host names: the name itself and, unless Exact, all names below it.
@@ -146,11 +151,21 @@ const (
 	Move                  // they are moved at once
 )
 
+// Delivery is how a link that is a bond carries a flow; on other links it means nothing. The values are those of bond.Mode.
+type Delivery uint8
+
+const (
+	Speed    Delivery = iota // over all its paths
+	Reliable                 // over two paths at once: one may die, and nothing is lost
+	Latency                  // over the path where it arrives first
+	Saver                    // over paths where bytes cost only if the others are not enough
+)
+
 // Steer is the choice of a link. Links are named as in the daemon's configuration.
 //
-//   - main must and default: Use, Mode, Sticky, Failback, KillSwitch, OverQuota
+//   - main must and default: Use, Mode, Sticky, Failback, Delivery, KillSwitch, OverQuota
 //   - main bound: Allow, Forbid, KillSwitch and OverQuota only
-//   - user rules: Use, Mode, Sticky, Failback, KillSwitch
+//   - user rules: Use, Mode, Sticky, Failback, Delivery, KillSwitch
 //
 // In a Decision, bounds are applied to Use (Any then has the links to choose from in it) and Forbid is empty. Allow
 // lists, where bounds take links away, all links that the flow may take if none of Use lives; empty means every link.
@@ -159,6 +174,7 @@ type Steer struct {
 	Use        []LinkShare // Failover: order; Fixed: one; Balance: shares; Any: empty
 	Sticky     Sticky      // balance only
 	Failback   Failback
+	Delivery   Delivery
 	KillSwitch bool // when no link of Use lives the flow is refused instead of taking another
 	Allow      []string
 	Forbid     []string

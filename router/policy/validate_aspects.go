@@ -42,6 +42,9 @@ func (c ruleCheck) checkSteer(s *Steer) {
 	if s.Failback > Move {
 		c.bad("steer.failback", "use %s", oneOf(failbackNames()))
 	}
+	if s.Delivery > Saver {
+		c.bad("steer.delivery", "use %s", oneOf(deliveryNames()))
+	}
 }
 
 func (c ruleCheck) checkUse(s *Steer) {
@@ -67,7 +70,7 @@ func (c ruleCheck) checkUse(s *Steer) {
 }
 
 func (c ruleCheck) checkSteerBound(s *Steer) {
-	if len(s.Use) > 0 || s.Mode != Failover || s.Sticky != StickyFlow || s.Failback != Drain {
+	if len(s.Use) > 0 || s.Mode != Failover || s.Sticky != StickyFlow || s.Failback != Drain || s.Delivery != Speed {
 		c.bad("steer.use", "a bound does not choose; use allow, forbid, kill_switch or over_quota, or force: must or default")
 	}
 	if len(s.Allow)+len(s.Forbid) == 0 && !s.KillSwitch && !s.OverQuota {
@@ -129,7 +132,7 @@ func (c ruleCheck) checkGuarantee(direction string, guarantee, limit Rate) {
 
 func (c ruleCheck) checkFilter(f *Filter) {
 	w := c.r.What
-	anyWhat := len(w.Apps)+len(w.Categories)+len(w.Domains)+len(w.Addresses)+len(w.Services)+len(w.DSCP) > 0
+	anyWhat := len(w.Apps)+len(w.Categories)+len(w.Domains)+len(w.Addresses)+len(w.Services)+len(w.DSCP) > 0 || w.HasContent()
 	switch {
 	case f.Action > Allow || f.Mode > ModeDenyAll:
 		c.bad("filter", "use block: true, allow: true, or mode: %s", oneOf(filterModeNames()))

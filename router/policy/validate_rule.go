@@ -203,6 +203,7 @@ func (c ruleCheck) checkWhat() {
 	twice(w.Addresses, say("what.addresses"))
 	twice(w.Services, say("what.services"))
 	twice(w.DSCP, say("what.dscp"))
+	c.checkContent()
 }
 
 // checkDomain checks a selector's name: lower case, ASCII, RFC 1035 section 2.3.4 lengths, no final dot, no wildcard.

@@ -20,10 +20,20 @@ type stored struct {
 	packed []byte
 	at     time.Time
 	ttl    time.Duration
-	retry  time.Time // a stale answer: not to ask upstream again before (RFC 8767 §5)
+	retry  time.Time // asking upstream failed: not again before (RFC 8767 §5)
+	uses   int       // how often it was looked up
 }
 
 func (s *stored) fresh(now time.Time) bool { return now.Sub(s.at) < s.ttl }
+
+// popular is how often an answer must have been looked up to be asked for again before its end.
+const popular = 3
+
+// renewable tells whether a fresh answer should be asked for again now, so that nobody waits when it ends: a popular one in the last
+// tenth of its time.
+func (s *stored) renewable(now time.Time) bool {
+	return s.uses >= popular && now.Sub(s.at) >= s.ttl-s.ttl/10 && !now.Before(s.retry)
+}
 
 // cache keeps answers, bounded by entries and bytes; the one not used for longest goes first.
 type cache struct {
@@ -56,6 +66,7 @@ func (c *cache) get(q question, now time.Time) (s stored, ok bool) {
 		c.drop(q, e)
 		return s, false
 	}
+	e.uses++
 	return *e, true
 }
 
@@ -79,7 +90,7 @@ func (c *cache) put(q question, packed []byte, ttl time.Duration, now time.Time)
 	c.bytes += size
 }
 
-// postpone notes that asking for a stale answer failed.
+// postpone notes that asking for a stored answer again failed.
 func (c *cache) postpone(q question, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -54,6 +54,7 @@ type cleaned struct {
 // clean keeps of an upstream's answer what answers the question: the records of the name and of its aliases, and in the
 // authority section what says how long a "no" holds. Everything else could be poison and nobody asked for it. Names equal to
 // the queried one are written as q has it. Addresses of the house are removed unless rebind says they may stay; removed counts them.
+// An answer of which something was removed is not told as authentic: no signature fits it.
 func (r *Resolver) clean(q question, resp *dns.Msg) (c cleaned, removed int) {
 	out := new(dns.Msg)
 	out.Response, out.RecursionDesired, out.RecursionAvailable = true, true, true
@@ -61,6 +62,7 @@ func (r *Resolver) clean(q question, resp *dns.Msg) (c cleaned, removed int) {
 	out.Question = []dns.Question{{Name: q.name, Qtype: q.qtype, Qclass: dns.ClassINET}}
 
 	chain := chainOf(q, resp.Answer)
+	changed := false
 	mayRebind := r.cfg.AllowRebind || r.rebindAllowed(q.name)
 	for _, rr := range resp.Answer {
 		h := rr.Header()
@@ -73,6 +75,9 @@ func (r *Resolver) clean(q question, resp *dns.Msg) (c cleaned, removed int) {
 				continue
 			}
 		}
+		if r.cfg.StripECH && stripECH(rr) {
+			changed = true
+		}
 		if strings.EqualFold(h.Name, q.name) {
 			h.Name = q.name
 		}
@@ -83,6 +88,7 @@ func (r *Resolver) clean(q question, resp *dns.Msg) (c cleaned, removed int) {
 			out.Ns = append(out.Ns, rr)
 		}
 	}
+	out.AuthenticatedData = out.AuthenticatedData && !changed && removed == 0
 	return cleaned{msg: out, ttl: r.lifetime(out)}, removed
 }
 
@@ -213,11 +219,47 @@ func stripInside(rr dns.RR) (n int) {
 }
 
 func stripHints(values []dns.SVCBKeyValue) ([]dns.SVCBKeyValue, int) {
-	before := len(values)
-	values = slices.DeleteFunc(values, func(v dns.SVCBKeyValue) bool {
+	return without(values, func(v dns.SVCBKeyValue) bool {
 		return slices.ContainsFunc(hintsOf([]dns.SVCBKeyValue{v}), inside)
 	})
-	return values, before - len(values)
+}
+
+// stripECH removes the keys for Encrypted Client Hello from an HTTPS or SVCB record (RFC 9848) and tells whether there were any.
+func stripECH(rr dns.RR) bool {
+	isECH := func(v dns.SVCBKeyValue) bool { return v.Key() == dns.SVCB_ECHCONFIG }
+	n := 0
+	switch rr := rr.(type) {
+	case *dns.HTTPS:
+		rr.Value, n = without(rr.Value, isECH)
+	case *dns.SVCB:
+		rr.Value, n = without(rr.Value, isECH)
+	}
+	return n > 0
+}
+
+// without removes parameters of an HTTPS or SVCB record and counts them. What is gone is not mandatory any more: a client would have
+// to pass over a record that lacks what it calls mandatory (RFC 9460 §8).
+func without(values []dns.SVCBKeyValue, drop func(dns.SVCBKeyValue) bool) ([]dns.SVCBKeyValue, int) {
+	var gone []dns.SVCBKey
+	values = slices.DeleteFunc(values, func(v dns.SVCBKeyValue) bool {
+		dropped := drop(v)
+		if dropped {
+			gone = append(gone, v.Key())
+		}
+		return dropped
+	})
+	if len(gone) == 0 {
+		return values, 0
+	}
+	values = slices.DeleteFunc(values, func(v dns.SVCBKeyValue) bool {
+		m, ok := v.(*dns.SVCBMandatory)
+		if !ok {
+			return false
+		}
+		m.Code = slices.DeleteFunc(m.Code, func(k dns.SVCBKey) bool { return slices.Contains(gone, k) })
+		return len(m.Code) == 0
+	})
+	return values, len(gone)
 }
 
 // addrOf reads the address of an A or AAAA record.

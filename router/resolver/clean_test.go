@@ -71,6 +71,7 @@ func TestRebindingIsPrevented(t *testing.T) {
 			[]string{"rebind.example.\t0\tIN\tA\t203.0.113.1"}, 3},
 		{"IPv6", Config{}, question{name: "rebind.example.", qtype: dns.TypeAAAA}, []string{"rebind.example. 60 IN AAAA fd00::1", "rebind.example. 60 IN AAAA fe80::1", "rebind.example. 60 IN AAAA ::ffff:10.0.0.1"}, nil, 3},
 		{"hints", Config{}, https, []string{"rebind.example. 60 IN HTTPS 1 . alpn=h2 ipv4hint=192.168.1.1"}, []string{"rebind.example.\t0\tIN\tHTTPS\t1 . alpn=\"h2\""}, 1},
+		{"mandatory hints", Config{}, https, []string{"rebind.example. 60 IN HTTPS 1 . mandatory=ipv4hint alpn=h2 ipv4hint=192.168.1.1"}, []string{"rebind.example.\t0\tIN\tHTTPS\t1 . alpn=\"h2\""}, 1},
 		{"allowed domain", Config{RebindNames: []string{"Example"}}, a, []string{"rebind.example. 60 IN A 10.77.0.1"}, []string{"rebind.example.\t0\tIN\tA\t10.77.0.1"}, 0},
 		{"media server", Config{}, question{name: "10-77-0-9.x.plex.direct.", qtype: dns.TypeA}, []string{"10-77-0-9.x.plex.direct. 60 IN A 10.77.0.9"}, []string{"10-77-0-9.x.plex.direct.\t0\tIN\tA\t10.77.0.9"}, 0},
 		{"switched off", Config{AllowRebind: true}, a, []string{"rebind.example. 60 IN A 10.77.0.1"}, []string{"rebind.example.\t0\tIN\tA\t10.77.0.1"}, 0},
@@ -80,6 +81,70 @@ func TestRebindingIsPrevented(t *testing.T) {
 			c, removed := prepare(t, tt.cfg).clean(tt.q, message(t, tt.q, tt.answer, nil))
 			if diff := cmp.Diff(tt.want, texts(c.msg)); diff != "" || removed != tt.removed {
 				t.Errorf("removed %d %s", removed, diff)
+			}
+		})
+	}
+}
+
+func TestKeysForHiddenNamesAreStripped(t *testing.T) {
+	q := question{name: "a.example.", qtype: dns.TypeHTTPS}
+	plain := "a.example.\t0\tIN\tHTTPS\t1 . alpn=\"h3\" ipv4hint=\"203.0.113.1\""
+	for _, tt := range []struct {
+		name, record, want string
+		strip, authentic   bool
+	}{
+		{"off", "a.example. 60 IN HTTPS 1 . alpn=h3 ech=AQID", "a.example.\t0\tIN\tHTTPS\t1 . alpn=\"h3\" ech=\"AQID\"", false, true},
+		{"on", "a.example. 60 IN HTTPS 1 . alpn=h3 ech=AQID ipv4hint=203.0.113.1", plain, true, false},
+		{"alone mandatory", "a.example. 60 IN HTTPS 1 . mandatory=ech alpn=h3 ech=AQID ipv4hint=203.0.113.1", plain, true, false},
+		{"also mandatory", "a.example. 60 IN HTTPS 1 . mandatory=alpn,ech alpn=h3 ech=AQID", "a.example.\t0\tIN\tHTTPS\t1 . mandatory=\"alpn\" alpn=\"h3\"", true, false},
+		{"nothing there", "a.example. 60 IN HTTPS 1 . alpn=h3 ipv4hint=203.0.113.1", plain, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := message(t, q, []string{tt.record}, nil)
+			resp.AuthenticatedData = true
+			c, removed := prepare(t, Config{StripECH: tt.strip}).clean(q, resp)
+			if diff := cmp.Diff([]string{tt.want}, texts(c.msg)); diff != "" || removed != 0 || c.msg.AuthenticatedData != tt.authentic {
+				t.Errorf("removed %d, authentic %v %s", removed, c.msg.AuthenticatedData, diff)
+			}
+			if _, err := c.msg.Pack(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Names by which programs ask whether the network wants its own name server used.
+func TestWhatTheHouseWants(t *testing.T) {
+	names := []string{"use-application-dns.net.", "Mask.iCloud.com.", "mask-h2.icloud.com."}
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		want []bool // refused
+	}{
+		{"default", Config{}, []bool{false, false, false}},
+		{"browsers", Config{NoBrowserDoH: true}, []bool{true, false, false}},
+		{"relay", Config{NoRelay: true}, []bool{false, true, true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var records []string
+			for _, n := range append(names, "www.icloud.com.", "_dns.resolver.arpa.") {
+				records = append(records, n+" 60 IN A 203.0.113.1")
+			}
+			up := newUpstream(t, "fiber", zone(t, records...))
+			r := prepare(t, tt.cfg, up)
+			ask := func(name string) *dns.Msg {
+				return r.Answer(t.Context(), netip.AddrPort{}, new(dns.Msg).SetQuestion(name, dns.TypeA))
+			}
+			for i, n := range names {
+				if m := ask(n); (m.Rcode == dns.RcodeNameError) != tt.want[i] || (len(m.Answer) == 0) != tt.want[i] {
+					t.Errorf("%s: %v", n, m)
+				}
+			}
+			if m := ask("www.icloud.com."); len(m.Answer) != 1 {
+				t.Errorf("got %v", m)
+			}
+			if m := ask("_dns.resolver.arpa."); m.Rcode != dns.RcodeSuccess || len(m.Answer) != 0 {
+				t.Errorf("got %v", m)
 			}
 		})
 	}

@@ -3,7 +3,7 @@
 //
 // A query's way: server (UDP and TCP, RFC 1035, RFC 7766) -> limiter -> names the house answers itself (local.go) -> cache
 // (cache.go, RFC 2308, RFC 8767) -> one flight for all who ask the same (forward.go) -> the upstreams of the living links, hedged
-// (exchange.go) -> cleaning: only what answers the question, no addresses of the house from outside (clean.go) -> the Observer, for
+// (exchange.go; those under TLS: package upstream) -> cleaning: only what answers the question, no addresses of the house from outside (clean.go) -> the Observer, for
 // which the answer is held for at most 20 ms -> the client.
 //
 // The answer is held because the first packet follows it within a millisecond: the kernel must know the name by then.

@@ -1,8 +1,10 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,6 +29,8 @@ const (
 
 // ednsSize is the largest datagram asked for: it passes every link unfragmented (RFC 9715).
 const ednsSize = 1232
+
+var errForeign = errors.New("the answer is to another question")
 
 var errNoUpstream = errors.New("no upstream: no living link has a DNS server")
 
@@ -79,7 +83,7 @@ func (h *health) rank(ups []Upstream, now time.Time) []Upstream {
 		}
 	}
 	ranked := slices.Clone(ups)
-	slices.SortStableFunc(ranked, func(a, b Upstream) int { return int(weight[a] - weight[b]) })
+	slices.SortStableFunc(ranked, func(a, b Upstream) int { return cmp.Compare(weight[a], weight[b]) })
 	return ranked
 }
 
@@ -208,11 +212,20 @@ func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 				return o.msg, nil
 			}
 			r.health.failed(u, r.now())
-			errs = append(errs, fmt.Errorf("%s over %s: %w", u.Addr, u.Link, o.err))
+			r.warnFalse(u, o.err)
+			errs = append(errs, fmt.Errorf("%s over %s: %w", u.Server, u.Link, o.err))
 			next()
 		}
 	}
 	return nil, errors.Join(errs...)
+}
+
+// warnFalse logs that an upstream is not who it should be: other upstreams answer, so nobody else would tell.
+func (r *Resolver) warnFalse(u Upstream, err error) {
+	var refused *tls.CertificateVerificationError
+	if errors.As(err, &refused) && r.saidFalse.now(r.now()) {
+		r.cfg.Log.Warn("an encrypted DNS upstream could not prove who it is; it is not asked", "server", u.Server, "link", u.Link, "error", err)
+	}
 }
 
 // errLame is an upstream's refusal to answer.
@@ -220,27 +233,29 @@ type errLame struct{ rcode int }
 
 func (e errLame) Error() string { return "answered " + dns.RcodeToString[e.rcode] }
 
-// ask makes one attempt at one upstream: UDP, and TCP when the answer does not fit or looks forged.
+// errCut is an answer that says it is not whole where there is room for all.
+var errCut = errors.New("the answer is cut short though nothing limits it")
+
+// ask makes one attempt at one upstream.
 func (r *Resolver) ask(ctx context.Context, u Upstream, q question) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	plain, noEDNS := r.health.habits(u)
-	query := newQuery(q, plain, noEDNS)
-	resp, how, err := r.roundTrip(ctx, u, "udp", query)
-	if err != nil {
-		return nil, err
-	}
-	if how == otherCase || resp.Truncated {
-		r.stats.overlarge.Add(1)
-		if resp, how, err = r.roundTrip(ctx, u, "tcp", query); err != nil {
-			return nil, err
-		}
-		if how == otherCase { // over TCP nobody can guess: this server just writes names its own way
-			r.health.learn(u, func(rec *record) { rec.plain = true })
-		}
+	var resp *dns.Msg
+	var err error
+	if u.Server.Encrypted() {
+		resp, err = r.askSecure(ctx, u, newQuery(q, true, noEDNS))
+	} else {
+		resp, err = r.askPlain(ctx, u, newQuery(q, plain, noEDNS))
 	}
 	switch {
+	case err != nil:
+		return nil, err
+	case resp.Truncated:
+		return nil, errCut
 	case resp.Rcode == dns.RcodeSuccess || resp.Rcode == dns.RcodeNameError:
+		// That an answer was validated is worth as much as the way it came (RFC 4035 §4.9.3).
+		resp.AuthenticatedData = resp.AuthenticatedData && u.Server.Encrypted()
 		return resp, nil
 	case (resp.Rcode == dns.RcodeFormatError || resp.Rcode == dns.RcodeNotImplemented) && !noEDNS:
 		r.health.learn(u, func(rec *record) { rec.noEDNS = true })
@@ -249,11 +264,39 @@ func (r *Resolver) ask(ctx context.Context, u Upstream, q question) (*dns.Msg, e
 	return nil, errLame{resp.Rcode}
 }
 
+// askPlain asks over UDP, and over TCP when the answer does not fit or looks forged.
+func (r *Resolver) askPlain(ctx context.Context, u Upstream, query *dns.Msg) (*dns.Msg, error) {
+	resp, how, err := r.roundTrip(ctx, u, "udp", query)
+	if err != nil || how != otherCase && !resp.Truncated {
+		return resp, err
+	}
+	r.stats.overlarge.Add(1)
+	resp, how, err = r.roundTrip(ctx, u, "tcp", query)
+	if how == otherCase { // over TCP nobody can guess: this server just writes names its own way
+		r.health.learn(u, func(rec *record) { rec.plain = true })
+	}
+	return resp, err
+}
+
+// askSecure asks under TLS, where nobody on the way can forge: the spelling of the name does not matter.
+func (r *Resolver) askSecure(ctx context.Context, u Upstream, query *dns.Msg) (*dns.Msg, error) {
+	resp, err := r.secure.Exchange(ctx, u.Server, u.Via, query)
+	if err != nil {
+		return nil, timeoutOr(ctx, err)
+	}
+	if match(query, resp) == foreign {
+		r.stats.strange.Add(1)
+		return nil, errForeign
+	}
+	return resp, nil
+}
+
 // newQuery writes a question of our own: fresh id, random case (which a forger off the path must guess too), nothing of the client's
 // but what the question is.
 func newQuery(q question, plain, noEDNS bool) *dns.Msg {
 	m := new(dns.Msg)
 	m.Id, m.RecursionDesired, m.CheckingDisabled = dns.Id(), true, q.cd
+	m.AuthenticatedData = true // wants to know whether the answer was validated (RFC 6840 §5.7)
 	name := q.name
 	if !plain {
 		name = mixCase(name)
@@ -283,7 +326,7 @@ func mixCase(name string) string {
 // roundTrip sends the query on a socket of its own, with a port of the kernel's choosing, and waits for the
 // message that fits; others are passed over.
 func (r *Resolver) roundTrip(ctx context.Context, u Upstream, network string, query *dns.Msg) (*dns.Msg, fit, error) {
-	conn, err := r.cfg.Sockets.Dial(ctx, u.Via, network, u.Addr)
+	conn, err := r.cfg.Sockets.Dial(ctx, u.Via, network, u.Server.Addr)
 	if err != nil {
 		return nil, foreign, err
 	}
@@ -318,7 +361,7 @@ func (r *Resolver) roundTrip(ctx context.Context, u Upstream, network string, qu
 		}
 		r.stats.strange.Add(1)
 		if network == "tcp" {
-			return nil, foreign, errors.New("the answer is to another question")
+			return nil, foreign, errForeign
 		}
 	}
 }

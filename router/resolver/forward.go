@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sync/singleflight"
 )
 
 // Times of stale answers (RFC 8767 §5).
@@ -23,6 +24,10 @@ func (r *Resolver) resolve(ctx context.Context, q question) *dns.Msg {
 	if have && old.fresh(now) {
 		if m, ok := revive(old, now); ok {
 			r.stats.hits.Add(1)
+			if old.renewable(now) {
+				r.stats.renewed.Add(1)
+				r.fly(q) // nobody waits for it
+			}
 			return m
 		}
 	}
@@ -30,11 +35,7 @@ func (r *Resolver) resolve(ctx context.Context, q question) *dns.Msg {
 		return r.stale(old, now)
 	}
 	r.stats.misses.Add(1)
-	// All who ask the same wait for one flight. It does not end with the client that began it. A query that is led back to
-	// us by a loop waits for itself here, and so ends with the flight's time instead of multiplying.
-	flight := r.flights.DoChan(fmt.Sprintf("%s %d %v %v", q.name, q.qtype, q.do, q.cd), func() (any, error) {
-		return r.forward(r.base, q)
-	})
+	flight := r.fly(q)
 	var patience <-chan time.Time
 	if have {
 		timer := time.NewTimer(staleAfter)
@@ -57,6 +58,14 @@ func (r *Resolver) resolve(ctx context.Context, q question) *dns.Msg {
 	}
 	r.stats.failed.Add(1)
 	return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}
+}
+
+// fly asks the upstreams. All who ask the same wait for one flight. It does not end with the client that began it. A query that is led
+// back to us by a loop waits for itself here, and so ends with the flight's time instead of multiplying.
+func (r *Resolver) fly(q question) <-chan singleflight.Result {
+	return r.flights.DoChan(fmt.Sprintf("%s %d %v %v", q.name, q.qtype, q.do, q.cd), func() (any, error) {
+		return r.forward(r.base, q)
+	})
 }
 
 // forward asks the upstreams, cleans the answer and keeps it.

@@ -75,6 +75,9 @@ func (r *Resolver) Answer(ctx context.Context, client netip.AddrPort, query *dns
 		r.stats.local.Add(1)
 		return reply(query, m)
 	}
+	if m := r.refuse(ctx, client, q, query); m != nil {
+		return m
+	}
 	m := r.resolve(ctx, q)
 	r.hold(ctx, client, q, m)
 	return reply(query, m)

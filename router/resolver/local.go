@@ -3,6 +3,7 @@ package resolver
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 const localTTL = 30
 
 // local answers what must not leave the house, and nil for everything else: names of leases, names with a single label, special
-// names (RFC 6761, RFC 6762, RFC 7686, RFC 8375) and reverse names of private addresses (RFC 6303).
+// names (RFC 6761, RFC 6762, RFC 7686, RFC 8375), names by which programs ask what the house wants, and reverse names of private addresses (RFC 6303).
 func (r *Resolver) local(q question) *dns.Msg {
 	m := new(dns.Msg)
 	m.Authoritative = true
@@ -42,11 +43,20 @@ func (r *Resolver) local(q question) *dns.Msg {
 	case q.name == r.cfg.Domain || q.name == "home.arpa.":
 	case dns.IsSubDomain("invalid.", q.name), dns.IsSubDomain("onion.", q.name), dns.IsSubDomain("local.", q.name):
 		m.Rcode = dns.RcodeNameError
+	case dns.IsSubDomain("resolver.arpa.", q.name): // where this server could be had encrypted (RFC 9462 §6.4): nowhere
+	case r.cfg.NoBrowserDoH && q.name == browserCanary, r.cfg.NoRelay && slices.Contains(relayNames(), q.name):
+		m.Rcode = dns.RcodeNameError
 	default:
 		return nil
 	}
 	return m
 }
+
+// browserCanary is the name whose absence tells Firefox that the network wants its own name server used.
+const browserCanary = "use-application-dns.net."
+
+// relayNames are those whose absence tells Apple's devices that Private Relay is not to be used in this network.
+func relayNames() []string { return []string{"mask.icloud.com.", "mask-h2.icloud.com."} }
 
 func (r *Resolver) localAddrs(name string) []netip.Addr {
 	if r.cfg.Local == nil {

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,18 +17,22 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/resolver/upstream"
 )
 
 // Upstream is a DNS server of the internet's side and the link it is asked over.
 type Upstream struct {
-	Addr netip.AddrPort
-	Via  hal.Via
-	Link string // for messages
+	Server upstream.Server
+	Via    hal.Via
+	Link   string // for messages
 }
 
 // Observer is told that a client is about to be given addresses for a host (in the form of flow.CleanHost), and for
 // how long they hold. The answer waits for it, but not for long.
 type Observer func(ctx context.Context, client netip.AddrPort, host string, addrs []netip.Addr, ttl time.Duration)
+
+// Refuse tells whether a client may not be given a host (in the form of flow.CleanHost), and why in one plain sentence. It must not wait.
+type Refuse func(ctx context.Context, client netip.AddrPort, host string) (reason string, refused bool)
 
 // Local knows the names of the house: those of leases. Names come without the local domain, in lower case.
 type Local interface {
@@ -40,12 +45,17 @@ type Config struct {
 	Listen       []string          // "address:port"; UDP and TCP are served on each
 	Domain       string            // of the house; default "lan"
 	Sockets      hal.Sockets       // required
+	Roots        *x509.CertPool    // of the certificates of encrypted upstreams; nil: the machine's
 	Upstreams    func() []Upstream // required; those of living links, the preferred ones first
 	Local        Local             // may be nil
 	Observer     Observer          // may be nil
+	Refuse       Refuse            // may be nil
 	Hold         time.Duration     // the longest wait for the Observer; default 20 ms
 	AllowRebind  bool              // let outside names have addresses of the house
 	RebindNames  []string          // domains that may, with all names below; plex.direct always may
+	NoBrowserDoH bool              // tell browsers not to turn on DNS over HTTPS by themselves
+	NoRelay      bool              // tell Apple's devices that Private Relay does not work here
+	StripECH     bool              // remove the keys that let a client encrypt the name of a site (TLS ECH)
 	CacheEntries int               // default 10,000
 	CacheBytes   int               // default 8 MiB
 	MinTTL       time.Duration     // default 5 s
@@ -62,12 +72,13 @@ type Resolver struct {
 	cache   *cache
 	limit   *limiter
 	health  *health
+	secure  *upstream.Client // asks the encrypted upstreams
 	flights singleflight.Group
 	holds   chan struct{}
 	stats   counters
 	now     func() time.Time
 
-	saidDead, saidLoop, saidFlood, saidRebind seldom
+	saidDead, saidLoop, saidFlood, saidRebind, saidFalse seldom
 
 	mu    sync.Mutex
 	addrs []net.Addr
@@ -113,6 +124,7 @@ func New(cfg Config) (*Resolver, error) {
 		cache:  newCache(cfg.CacheEntries, cfg.CacheBytes, cfg.StaleFor),
 		limit:  newLimiter(cfg.PerClient, cfg.AtOnce),
 		health: newHealth(),
+		secure: upstream.NewClient(upstream.Options{Sockets: cfg.Sockets, Roots: cfg.Roots}),
 		holds:  make(chan struct{}, maxHolds),
 		ready:  make(chan struct{}),
 	}, nil
@@ -168,6 +180,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 		for _, s := range servers {
 			closeServer(s)
 		}
+		r.secure.Close()
 		return nil
 	})
 	close(r.ready)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/trenza-router/trenza/router/resolver/upstream"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -108,6 +110,42 @@ func TestCacheServesEachClientAndEnds(t *testing.T) {
 	}
 }
 
+// A name that many ask for is asked for again before its answer ends, once, and one that few ask for is not.
+func TestPopularAnswersAreRenewed(t *testing.T) {
+	up := newUpstream(t, "fiber", zone(t, "a.example. 100 IN A 203.0.113.10", "rare.example. 100 IN A 203.0.113.11"))
+	r := prepare(t, Config{}, up)
+	start := time.Now()
+	var shift atomic.Int64
+	r.now = func() time.Time { return start.Add(time.Duration(shift.Load())) }
+	ask := func(name string) *dns.Msg {
+		return r.Answer(t.Context(), netip.MustParseAddrPort("10.77.0.1:1"), new(dns.Msg).SetQuestion(name, dns.TypeA))
+	}
+	ask("rare.example.")
+	for range popular {
+		ask("a.example.")
+	}
+	shift.Store(int64(89 * time.Second))
+	ask("a.example.")
+	if s := r.Stats(); s.Renewed != 0 || s.Misses != 2 {
+		t.Errorf("too early: %+v", s)
+	}
+	shift.Store(int64(91 * time.Second))
+	ask("rare.example.")
+	if m := ask("a.example."); len(m.Answer) != 1 || m.Answer[0].Header().Ttl != 9 {
+		t.Errorf("got %v", m)
+	}
+	eventually(t, "the answer is renewed", func() bool {
+		s, ok := r.cache.get(question{name: "a.example.", qtype: dns.TypeA}, r.now())
+		return ok && s.at.Equal(r.now())
+	})
+	if m := ask("a.example."); m.Answer[0].Header().Ttl != 100 {
+		t.Errorf("got %v", m)
+	}
+	if s := r.Stats(); s.Renewed != 1 || s.Misses != 2 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	c := newCache(100, 20_000, time.Hour)
 	now := time.Now()
@@ -160,7 +198,7 @@ func TestClosedPortIsPassedOverAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := &upstream{Upstream: Upstream{Addr: addrPortOf(pc.LocalAddr()), Link: "wifi"}}
+	closed := &nameServer{Upstream: Upstream{Server: upstream.Server{Addr: addrPortOf(pc.LocalAddr())}, Link: "wifi"}}
 	pc.Close()
 	_, at := start(t, Config{}, closed, good)
 	if m := query(t, "udp", at, "a.example.", dns.TypeA); len(m.Answer) != 1 {
@@ -349,7 +387,7 @@ func TestFloodOfOneClientIsBounded(t *testing.T) {
 
 func TestQueryThatComesBackIsDropped(t *testing.T) {
 	var at atomic.Pointer[netip.AddrPort]
-	r, addr := start(t, Config{Upstreams: func() []Upstream { return []Upstream{{Addr: *at.Load(), Link: "loop"}} }})
+	r, addr := start(t, Config{Upstreams: func() []Upstream { return []Upstream{{Server: upstream.Server{Addr: *at.Load()}, Link: "loop"}} }})
 	self := netip.MustParseAddrPort(addr)
 	at.Store(&self)
 	if m := query(t, "udp", addr, "a.example.", dns.TypeA); m.Rcode != dns.RcodeServerFailure {

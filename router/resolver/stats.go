@@ -14,6 +14,7 @@ type Stats struct {
 	Loops     uint64 // our own query came back to us
 	Local     uint64 // answered by the house's own names
 	Hits      uint64 // from the cache
+	Renewed   uint64 // of these, popular ones that were asked for again before their end
 	Stale     uint64 // from the cache after their end, because no upstream answered in time
 	Misses    uint64
 	Forwarded uint64 // questions to an upstream, retries included
@@ -22,20 +23,21 @@ type Stats struct {
 	Strange   uint64 // datagrams from upstreams that did not match the question
 	Overlarge uint64 // answers asked again over TCP
 	Rebinding uint64 // addresses of the house removed from outside answers
+	Blocked   uint64 // names that the client may not be given
 	Late      uint64 // answers released before the Observer was done
 }
 
 type counters struct {
-	queries, malformed, refused, flooded, loops, local, hits, stale, misses atomic.Uint64
-	forwarded, hedged, failed, strange, overlarge, rebinding, late          atomic.Uint64
+	queries, malformed, refused, flooded, loops, local, hits, renewed, stale, misses atomic.Uint64
+	forwarded, hedged, failed, strange, overlarge, rebinding, late, blocked          atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
 	return Stats{
 		Queries: c.queries.Load(), Malformed: c.malformed.Load(), Refused: c.refused.Load(), Flooded: c.flooded.Load(),
-		Loops: c.loops.Load(), Local: c.local.Load(), Hits: c.hits.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(),
+		Loops: c.loops.Load(), Local: c.local.Load(), Hits: c.hits.Load(), Renewed: c.renewed.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(),
 		Forwarded: c.forwarded.Load(), Hedged: c.hedged.Load(), Failed: c.failed.Load(), Strange: c.strange.Load(),
-		Overlarge: c.overlarge.Load(), Rebinding: c.rebinding.Load(), Late: c.late.Load(),
+		Overlarge: c.overlarge.Load(), Rebinding: c.rebinding.Load(), Late: c.late.Load(), Blocked: c.blocked.Load(),
 	}
 }
 

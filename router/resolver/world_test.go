@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/resolver/upstream"
 )
 
 // plainSockets are the machine's own sockets: the way does not matter on loopback.
@@ -29,22 +30,22 @@ func (plainSockets) Ping(context.Context, hal.Via, netip.Addr) (time.Duration, e
 	return 0, errors.ErrUnsupported
 }
 
-// upstream is a real DNS server on loopback, UDP and TCP on one port.
-type upstream struct {
+// nameServer is a real DNS server on loopback, UDP and TCP on one port.
+type nameServer struct {
 	Upstream
 	mu    sync.Mutex
 	asked []string // "udp A name"
 }
 
-func (u *upstream) questions() []string {
+func (u *nameServer) questions() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.asked)
 }
 
-func newUpstream(t testing.TB, link string, f func(w dns.ResponseWriter, q *dns.Msg)) *upstream {
+func newUpstream(t testing.TB, link string, f func(w dns.ResponseWriter, q *dns.Msg)) *nameServer {
 	t.Helper()
-	u := &upstream{}
+	u := &nameServer{}
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func newUpstream(t testing.TB, link string, f func(w dns.ResponseWriter, q *dns.
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Upstream = Upstream{Addr: addrPortOf(pc.LocalAddr()), Link: link}
+	u.Upstream = Upstream{Server: upstream.Server{Addr: addrPortOf(pc.LocalAddr())}, Link: link}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		u.mu.Lock()
 		u.asked = append(u.asked, w.RemoteAddr().Network()+" "+dns.TypeToString[q.Question[0].Qtype]+" "+dns.CanonicalName(q.Question[0].Name))
@@ -153,7 +154,7 @@ func (o *recorder) all() []observed {
 }
 
 // start runs a resolver on a free port of loopback and returns it with the address to ask.
-func start(t testing.TB, cfg Config, ups ...*upstream) (*Resolver, string) {
+func start(t testing.TB, cfg Config, ups ...*nameServer) (*Resolver, string) {
 	t.Helper()
 	r := prepare(t, cfg, ups...)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -174,7 +175,7 @@ func start(t testing.TB, cfg Config, ups ...*upstream) (*Resolver, string) {
 	return r, r.Addrs()[0].String()
 }
 
-func prepare(t testing.TB, cfg Config, ups ...*upstream) *Resolver {
+func prepare(t testing.TB, cfg Config, ups ...*nameServer) *Resolver {
 	t.Helper()
 	if cfg.Listen == nil {
 		cfg.Listen = []string{"127.0.0.1:0"}

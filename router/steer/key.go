@@ -40,6 +40,10 @@ func Key(s policy.Steer) string {
 	if s.Failback == policy.Move {
 		b.WriteString(", move")
 	}
+	if s.Delivery != policy.Speed {
+		b.WriteString(", delivery ")
+		b.WriteString(s.Delivery.String())
+	}
 	if s.KillSwitch {
 		b.WriteString(", kill switch")
 	}

@@ -1,5 +1,5 @@
-// Package store keeps what must outlive the daemon: devices, policy documents, usage, link history, events and
-// small settings, in one SQLite file. It is the only package that knows SQL; everything it takes and gives is a plain value.
+// Package store keeps what must outlive the daemon: devices, policy documents, usage, link history, events,
+// users with their sessions, what was changed by whom, and small settings, in one SQLite file. It is the only package that knows SQL; everything it takes and gives is a plain value.
 //
 // # Few writes
 //
@@ -24,9 +24,14 @@
 //
 // # When the disk fails
 //
-// A file that SQLite finds broken is moved to <file>.broken-<time>, never deleted; devices, policy and settings are salvaged from it
+// A file that SQLite finds broken is moved to <file>.broken-<time>, never deleted; devices, policy, users and settings are salvaged from it
 // as far as they can be read; a fresh file takes its place. When the disk is full, or the file cannot be used at all, the store goes
 // on in memory, keeps trying, and says so once in the log. Status tells all of this as a value.
+//
+// # Upgrades and the way back
+//
+// Before a migration the file is copied to <file>.schema-<version>. An older program that comes back (a new system that was not healthy, a package
+// that was taken back) moves the newer file to <file>.newer-<time> and goes on with that copy; without one it goes on in memory.
 //
 // # Locks
 //

@@ -27,6 +27,10 @@ func (s *Store) openFile(ctx context.Context) error {
 		return s.replaceBroken(ctx, err)
 	case errors.Is(err, ErrBusy), ctx.Err() != nil:
 		return err
+	case errors.Is(err, ErrNewer):
+		if err = s.rollBack(ctx, err); err == nil || errors.Is(err, ErrBusy) || ctx.Err() != nil {
+			return err
+		}
 	}
 	return s.openMemory(ctx, err)
 }
@@ -45,7 +49,8 @@ func openDB(ctx context.Context, path string) (*sql.DB, error) {
 	if err := check(ctx, db); err != nil {
 		return nil, errors.Join(fmt.Errorf("check database %s: %w", path, err), db.Close())
 	}
-	if err := migrate(ctx, db, migrations()); err != nil {
+	before := func(version int) error { return backUp(ctx, db, path, version) }
+	if err := migrate(ctx, db, migrations(), before); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), db.Close())
 	}
 	return db, nil
@@ -92,7 +97,7 @@ func (s *Store) openMemory(ctx context.Context, cause error) error {
 	if err != nil {
 		return fmt.Errorf("open a database in memory: %w", err)
 	}
-	if err := migrate(ctx, db, migrations()); err != nil {
+	if err := migrate(ctx, db, migrations(), nil); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	s.db, s.memory = db, true
@@ -154,7 +159,7 @@ func (s *Store) replaceBroken(ctx context.Context, cause error) error {
 	if s.memory {
 		return s.openMemory(ctx, cause)
 	}
-	aside, err := moveAside(s.opts.Path, s.now())
+	aside, err := moveAside(s.opts.Path, "broken", s.now())
 	if err != nil {
 		return s.openMemory(ctx, errors.Join(cause, fmt.Errorf("move the broken database aside: %w", classify(err))))
 	}
@@ -179,16 +184,16 @@ func (s *Store) replaceBroken(ctx context.Context, cause error) error {
 	return nil
 }
 
-// moveAside renames the file and its journal to a name that does not exist yet and returns it.
-func moveAside(path string, now time.Time) (string, error) {
-	base := path + ".broken-" + now.UTC().Format("20060102T150405Z")
+// moveAside renames the file and its journal to a name that does not exist yet, tells by why, and returns it.
+func moveAside(path, why string, now time.Time) (string, error) {
+	base := path + "." + why + "-" + now.UTC().Format("20060102T150405Z")
 	aside := base
 	for i := 2; ; i++ {
 		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		if i > 1000 {
-			return "", fmt.Errorf("%s.*: a thousand broken files of one second", base)
+			return "", fmt.Errorf("%s.*: a thousand files of one second", base)
 		}
 		aside = fmt.Sprintf("%s-%d", base, i)
 	}
@@ -203,7 +208,7 @@ func moveAside(path string, now time.Time) (string, error) {
 	return aside, nil
 }
 
-// salvage copies what a household cannot easily make again (devices with their numbers, policies, settings) from a broken file into
+// salvage copies what a household cannot easily make again (devices with their numbers, policies, users, settings) from a broken file into
 // to, as far as it can be read, and returns the number of records. It does not change the broken file.
 func salvage(ctx context.Context, from string, to *sql.DB) int {
 	src, err := openPool(ctx, "file:"+(&url.URL{Path: from}).EscapedPath()+"?mode=ro&immutable=1")
@@ -226,6 +231,9 @@ func salvage(ctx context.Context, from string, to *sql.DB) int {
 	}
 	n += copyRows(ctx, src, to, 5, `SELECT version, at, author, note, text FROM policies`,
 		`INSERT OR IGNORE INTO policies (version, at, author, note, text) VALUES (?, ?, ?, ?, ?)`)
+	// Without its users a house would be open to whoever comes first.
+	n += copyRows(ctx, src, to, 9, `SELECT id, name, role, person, password, totp, step, recovery, made FROM users`,
+		`INSERT OR IGNORE INTO users (id, name, role, person, password, totp, step, recovery, made) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	n += copyRows(ctx, src, to, 2, `SELECT key, value FROM settings`, `INSERT OR IGNORE INTO settings (key, value) VALUES (?, ?)`)
 	return n
 }

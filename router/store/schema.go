@@ -12,7 +12,7 @@ const applicationID = 0x54726e7a
 // migrations lead an empty file to the newest schema, one version each; PRAGMA user_version counts those already done.
 // A migration that was released is never edited: add another.
 func migrations() []string {
-	return []string{schemaV1}
+	return []string{schemaV1, schemaBlocks, schemaUsers}
 }
 
 // Times are Unix seconds. Usage refers to devices, applications and links by interned words, because a device number
@@ -74,9 +74,63 @@ CREATE TABLE events (
 CREATE TABLE settings (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 `
 
+// schemaUsers is who may use the page, what they did, and what members ask for.
+const schemaUsers = `
+CREATE TABLE users (
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	name     TEXT NOT NULL UNIQUE COLLATE NOCASE,
+	role     TEXT NOT NULL,
+	person   TEXT NOT NULL,
+	password TEXT NOT NULL,
+	totp     BLOB NOT NULL,
+	step     INTEGER NOT NULL,
+	recovery TEXT NOT NULL,
+	made     INTEGER NOT NULL
+);
+CREATE TABLE sessions (
+	hash  BLOB PRIMARY KEY,
+	user  INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+	made  INTEGER NOT NULL,
+	seen  INTEGER NOT NULL,
+	peer  TEXT NOT NULL,
+	agent TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tokens (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	hash    BLOB NOT NULL UNIQUE,
+	user    INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+	name    TEXT NOT NULL,
+	scopes  TEXT NOT NULL,
+	made    INTEGER NOT NULL,
+	expires INTEGER NOT NULL
+);
+CREATE TABLE audit (
+	id     INTEGER PRIMARY KEY AUTOINCREMENT,
+	at     INTEGER NOT NULL,
+	actor  TEXT NOT NULL,
+	peer   TEXT NOT NULL,
+	action TEXT NOT NULL,
+	object TEXT NOT NULL,
+	before TEXT NOT NULL,
+	after  TEXT NOT NULL
+);
+CREATE TABLE requests (
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	at       INTEGER NOT NULL,
+	person   TEXT NOT NULL,
+	text     TEXT NOT NULL,
+	rule     TEXT NOT NULL,
+	state    TEXT NOT NULL,
+	answered INTEGER NOT NULL,
+	by       TEXT NOT NULL,
+	answer   TEXT NOT NULL
+);
+`
+
 // migrate brings the database to the newest schema, each step in its own transaction. It fails with ErrNewer for a database
-// from the future and with ErrUnusable for one of another program.
-func migrate(ctx context.Context, db *sql.DB, steps []string) error {
+// from the future and with ErrUnusable for one of another program. before, unless nil, is called before the first step of a database that has
+// a schema already, with its version; if it fails, nothing is migrated.
+func migrate(ctx context.Context, db *sql.DB, steps []string, before func(version int) error) error {
 	var version, app, tables int
 	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return fmt.Errorf("read the schema version: %w", classify(err))
@@ -92,6 +146,11 @@ func migrate(ctx context.Context, db *sql.DB, steps []string) error {
 	}
 	if version > len(steps) {
 		return fmt.Errorf("%w (schema %d, this program knows %d)", ErrNewer, version, len(steps))
+	}
+	if before != nil && version > 0 && version < len(steps) {
+		if err := before(version); err != nil {
+			return fmt.Errorf("back the database up before its migration: %w", err)
+		}
 	}
 	for ; version < len(steps); version++ {
 		if err := migrateStep(ctx, db, version+1, steps[version]); err != nil {

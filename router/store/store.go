@@ -35,6 +35,7 @@ type Limits struct {
 	Pending              int           // sums held in memory, while the disk is full; default 50,000
 	Policies             int           // versions; default 500
 	Events               int           // default 5,000
+	Blocks               int           // default 5,000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -42,7 +43,7 @@ func (l Limits) withDefaults() Limits {
 	return Limits{
 		Minutes: def(l.Minutes, day), Hours: def(l.Hours, 31*day), Days: def(l.Days, 731*day),
 		Apps: def(l.Apps, 20), Rows: def(l.Rows, 500_000), Pending: def(l.Pending, 50_000),
-		Policies: def(l.Policies, 500), Events: def(l.Events, 5_000),
+		Policies: def(l.Policies, 500), Events: def(l.Events, 5_000), Blocks: def(l.Blocks, 5_000),
 	}
 }
 

@@ -303,7 +303,7 @@ func TestMigrateFromEachVersion(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "old.db")
 		db, err := openPool(t.Context(), "file:"+path)
 		must(t, err)
-		must(t, migrate(t.Context(), db, migrations()[:from]))
+		must(t, migrate(t.Context(), db, migrations()[:from], nil))
 		must(t, db.Close())
 		s := open(t, path, &clock{now: noon})
 		diff(t, s.Status(), Status{Path: path})
@@ -317,16 +317,16 @@ func TestMigrationSteps(t *testing.T) {
 	must(t, err)
 	defer db.Close()
 	steps := []string{`CREATE TABLE a (x); INSERT INTO a VALUES (1)`, `ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1`, `INSERT INTO a VALUES (3, 4); SELECT broken`}
-	must(t, migrate(t.Context(), db, steps[:1]))
-	must(t, migrate(t.Context(), db, steps[:1]))
-	if err := migrate(t.Context(), db, steps); err == nil {
+	must(t, migrate(t.Context(), db, steps[:1], nil))
+	must(t, migrate(t.Context(), db, steps[:1], nil))
+	if err := migrate(t.Context(), db, steps, nil); err == nil {
 		t.Fatal("a broken step passed")
 	}
 	var n, version int // the second step stays, the third left nothing
 	must(t, db.QueryRowContext(t.Context(), `SELECT sum(y) FROM a`).Scan(&n))
 	must(t, db.QueryRowContext(t.Context(), `PRAGMA user_version`).Scan(&version))
 	diff(t, []int{n, version}, []int{2, 2})
-	if err := migrate(t.Context(), db, steps[:1]); !errors.Is(err, ErrNewer) {
+	if err := migrate(t.Context(), db, steps[:1], nil); !errors.Is(err, ErrNewer) {
 		t.Fatalf("a newer database: %v", err)
 	}
 }

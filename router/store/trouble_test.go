@@ -220,7 +220,7 @@ func TestDiskFullWhileRunning(t *testing.T) {
 			t.Fatalf("flush on a full disk: %v", err)
 		}
 	}
-	if _, err := s.SavePolicy(t.Context(), strings.Repeat("two\n", 20000), "anna", ""); !errors.Is(err, ErrDiskFull) {
+	if _, err := s.SavePolicy(t.Context(), strings.Repeat("two\n", 100_000), "anna", ""); !errors.Is(err, ErrDiskFull) {
 		t.Fatalf("policy on a full disk: %v", err)
 	}
 	if st := s.Status(); !errors.Is(st.Problem, ErrDiskFull) {

@@ -14,6 +14,7 @@ type pending struct {
 	usage  map[usageKey]Traffic // by minute
 	links  map[linkKey]linkSum
 	events []Event
+	blocks []Block
 	seen   map[int64]time.Time // device number -> last seen
 }
 
@@ -22,7 +23,7 @@ func newPending() pending {
 }
 
 func (p *pending) empty() bool {
-	return len(p.usage) == 0 && len(p.links) == 0 && len(p.events) == 0 && len(p.seen) == 0
+	return len(p.usage) == 0 && len(p.links) == 0 && len(p.events) == 0 && len(p.blocks) == 0 && len(p.seen) == 0
 }
 
 func (p *pending) addUsage(k usageKey, t Traffic) { p.usage[k] = p.usage[k].Add(t) }
@@ -36,6 +37,7 @@ func (p *pending) merge(o pending) {
 		p.links[k] = p.links[k].add(l)
 	}
 	p.events = append(o.events, p.events...)
+	p.blocks = append(o.blocks, p.blocks...)
 	for n, at := range o.seen {
 		if at.After(p.seen[n]) {
 			p.seen[n] = at
@@ -99,6 +101,11 @@ func (p *pending) rebook(at time.Time) {
 	for i := range p.events {
 		if p.events[i].At.Before(Floor()) {
 			p.events[i].At = at
+		}
+	}
+	for i := range p.blocks {
+		if p.blocks[i].At.Before(Floor()) {
+			p.blocks[i].At = at
 		}
 	}
 	for n, seen := range p.seen {
@@ -186,6 +193,7 @@ func (s *Store) flush(ctx context.Context, now time.Time, last bool) error {
 		s.pending = batch
 		s.pending.merge(newer)
 		s.pending.trimEvents(s.lim.Events)
+		s.pending.trimBlocks(s.lim.Blocks)
 		s.mu.Unlock()
 	}
 	return err
@@ -199,6 +207,9 @@ func (s *Store) writeBatch(ctx context.Context, tx *sql.Tx, b pending) error {
 		return err
 	}
 	if err := writeEvents(ctx, tx, b.events, s.lim.Events); err != nil {
+		return err
+	}
+	if err := writeBlocks(ctx, tx, b.blocks, s.lim.Blocks); err != nil {
 		return err
 	}
 	return writeSeen(ctx, tx, b.seen)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,11 +18,15 @@ import (
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/hal/haltest"
+	"github.com/trenza-router/trenza/router/bond/tunnel"
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/store"
 )
+
+// ErrNoBonds is why a link of the house that is a bond has none: there is no relay in this world.
+var ErrNoBonds = errors.New("this house can make no bond")
 
 // Config is the house's configuration file.
 const Config = `
@@ -73,14 +78,15 @@ var (
 // House is a running router and the machine under it.
 type House struct {
 	*engine.Engine
-	Machine *haltest.Fake
-	Store   *store.Store
-	Metrics *prometheus.Registry
+	Machine  *haltest.Fake
+	Hardware *haltest.Hardware // nothing is plugged in at first
+	Store    *store.Store
+	Metrics  *prometheus.Registry
 
 	wans map[string]hal.Interface // by link
 }
 
-// Start runs a router with a policy until the test ends. It returns when a plan stands and all three links are up. change, which may be
+// Start runs a router with a policy until the test ends. It returns when a plan stands and all links that have a device are up. change, which may be
 // nil, edits the configuration.
 func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 	t.Helper()
@@ -89,10 +95,11 @@ func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 		t.Fatal(err)
 	}
 	cfg.Resolver.Listen = []string{freePort(t)}
+	cfg.State = t.TempDir()
 	if change != nil {
 		change(&cfg)
 	}
-	h := &House{Machine: haltest.New(), Metrics: prometheus.NewRegistry(), wans: map[string]hal.Interface{}}
+	h := &House{Machine: haltest.New(), Hardware: &haltest.Hardware{}, Metrics: prometheus.NewRegistry(), wans: map[string]hal.Interface{}}
 	h.furnish(t)
 	log := slog.New(slog.NewTextHandler(testLog{t: t, done: ended(t)}, nil))
 	if h.Store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "trenza.db"), Log: log, Location: time.UTC}); err != nil {
@@ -104,7 +111,8 @@ func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 		}
 	}
 	h.Engine, err = engine.New(t.Context(), engine.Options{
-		Config: cfg, Machine: h.Machine, Store: h.Store, Log: log, Version: "test", Metrics: h.Metrics, Now: time.Now, Zone: time.UTC,
+		Config: cfg, Machine: h.Machine, Hardware: h.Hardware, Store: h.Store, Log: log, Version: "test", Metrics: h.Metrics, Now: time.Now, Zone: time.UTC,
+		Bonds: func(tunnel.Options) (engine.Bond, error) { return nil, ErrNoBonds },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +122,7 @@ func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 	go func() { over <- h.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-over; err != nil {
+		if err := <-over; err != nil && !errors.Is(err, engine.ErrReconfigured) {
 			t.Errorf("the router ended with: %v", err)
 		}
 		if err := h.Store.Close(); err != nil {
@@ -124,7 +132,8 @@ func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 	Eventually(t, "a plan and three links that are up", func() bool {
 		st := h.Status()
 		for _, l := range st.Links {
-			if l.State != "up" {
+			bonded := slices.ContainsFunc(cfg.Links, func(c config.Link) bool { return c.ByRelay() && c.Name == l.Name })
+			if l.State != "up" && l.Device != "" && !bonded {
 				return false
 			}
 		}

@@ -54,7 +54,7 @@ func MainRule() *rapid.Generator[policy.Rule] {
 		case 2:
 			r.Who.Groups = some(t, "groups", []string{"screens", "kids", "everything"})
 		case 3:
-			r.Who.Router = rapid.Bool().Draw(t, "router")
+			r.Who.Router = !r.What.HasContent() && rapid.Bool().Draw(t, "router")
 		}
 		return r
 	})
@@ -101,6 +101,10 @@ func rule(t *rapid.T, r policy.Rule) policy.Rule {
 	if !mode {
 		r.What = what(t)
 	}
+	if r.Filter != nil && r.Filter.Action == policy.Block && rapid.IntRange(0, 2).Draw(t, "content") == 0 {
+		r.Steer, r.QoS, r.Log = nil, nil, false
+		lookInto(t, &r.What)
+	}
 	return r
 }
 
@@ -132,6 +136,19 @@ func what(t *rapid.T) policy.What {
 	return w
 }
 
+// lookInto adds selectors of content, which only rules that block may have.
+func lookInto(t *rapid.T, w *policy.What) {
+	kinds := rapid.IntRange(1, 31).Draw(t, "content keys")
+	if kinds&1 != 0 {
+		w.Protocols = some(t, "protocols", protocols())
+	}
+	for n, list := range []*[]policy.Pattern{&w.TLSNames, &w.HTTP.Hosts, &w.HTTP.Paths, &w.Payload} {
+		if kinds&(2<<n) != 0 {
+			*list = some(t, "patterns", patterns())
+		}
+	}
+}
+
 func windows(t *rapid.T) []policy.Window {
 	if rapid.IntRange(0, 2).Draw(t, "scheduled") > 0 {
 		return nil
@@ -160,6 +177,7 @@ func steer(t *rapid.T, r policy.Rule) *policy.Steer {
 		return s
 	}
 	s.Mode = policy.SteerMode(rapid.IntRange(0, 3).Draw(t, "mode"))
+	s.Delivery = policy.Delivery(rapid.IntRange(0, 3).Draw(t, "delivery"))
 	s.Failback = policy.Failback(rapid.IntRange(0, 1).Draw(t, "failback"))
 	var links []string
 	switch s.Mode {

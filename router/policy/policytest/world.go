@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -71,6 +72,27 @@ func Known() policy.Known {
 			}
 			return false
 		},
+		Protocol: func(id string) bool { return slices.Contains(protocols(), id) },
+	}
+}
+
+func protocols() []string { return []string{"tls", "http", "bittorrent"} }
+
+// patterns have keywords and expressions, of which some meet.
+func patterns() []policy.Pattern {
+	return []policy.Pattern{"casino", "re:^(www\\.)?bet[0-9]+\\.", "Ads: \"x\" #1", "re:\\x00\\x01", "re:(?i)secret"}
+}
+
+// content draws what a flow says; nil for one that was not looked into.
+func content(t *rapid.T) *policy.Content {
+	if rapid.Bool().Draw(t, "not read") {
+		return nil
+	}
+	texts := rapid.SampledFrom([]string{"", "www.bet7.example", "the-casino.example", "/ads: \"x\" #1/secret", "plain"})
+	return &policy.Content{
+		Protocol: rapid.SampledFrom(append(protocols(), "")).Draw(t, "protocol"),
+		TLSName:  texts.Draw(t, "tls name"), HTTPHost: texts.Draw(t, "http host"), HTTPPath: texts.Draw(t, "http path"),
+		Payload: []byte(rapid.SampledFrom([]string{"", "GET /Casino", "a\x00\x01b", "SECRET"}).Draw(t, "payload")),
 	}
 }
 
@@ -112,6 +134,7 @@ func Target() *rapid.Generator[policy.Target] {
 			x.Port = rapid.SampledFrom([]uint16{80, 443, 450, 8443}).Draw(t, "port")
 		}
 		x.DSCP = rapid.SampledFrom([]uint8{0, 46, 8}).Draw(t, "dscp")
+		x.Content = content(t)
 		return x
 	})
 }
