@@ -22,21 +22,42 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for BlockedHow.
+const (
+	BlockedHowContent BlockedHow = "content"
+	BlockedHowFlow    BlockedHow = "flow"
+	BlockedHowName    BlockedHow = "name"
+)
+
+// Valid indicates whether the value is a known member of the BlockedHow enum.
+func (e BlockedHow) Valid() bool {
+	switch e {
+	case BlockedHowContent:
+		return true
+	case BlockedHowFlow:
+		return true
+	case BlockedHowName:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ChangeWhat.
 const (
-	Added   ChangeWhat = "added"
-	Changed ChangeWhat = "changed"
-	Removed ChangeWhat = "removed"
+	ChangeWhatAdded   ChangeWhat = "added"
+	ChangeWhatChanged ChangeWhat = "changed"
+	ChangeWhatRemoved ChangeWhat = "removed"
 )
 
 // Valid indicates whether the value is a known member of the ChangeWhat enum.
 func (e ChangeWhat) Valid() bool {
 	switch e {
-	case Added:
+	case ChangeWhatAdded:
 		return true
-	case Changed:
+	case ChangeWhatChanged:
 		return true
-	case Removed:
+	case ChangeWhatRemoved:
 		return true
 	default:
 		return false
@@ -45,16 +66,142 @@ func (e ChangeWhat) Valid() bool {
 
 // Defines values for FamilyAnswerFamily.
 const (
-	N4 FamilyAnswerFamily = 4
-	N6 FamilyAnswerFamily = 6
+	FamilyAnswerFamilyN4 FamilyAnswerFamily = 4
+	FamilyAnswerFamilyN6 FamilyAnswerFamily = 6
 )
 
 // Valid indicates whether the value is a known member of the FamilyAnswerFamily enum.
 func (e FamilyAnswerFamily) Valid() bool {
 	switch e {
-	case N4:
+	case FamilyAnswerFamilyN4:
 		return true
-	case N6:
+	case FamilyAnswerFamilyN6:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingAspect.
+const (
+	FindingAspectFilter FindingAspect = "filter"
+	FindingAspectLog    FindingAspect = "log"
+	FindingAspectQos    FindingAspect = "qos"
+	FindingAspectSteer  FindingAspect = "steer"
+)
+
+// Valid indicates whether the value is a known member of the FindingAspect enum.
+func (e FindingAspect) Valid() bool {
+	switch e {
+	case FindingAspectFilter:
+		return true
+	case FindingAspectLog:
+		return true
+	case FindingAspectQos:
+		return true
+	case FindingAspectSteer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingKind.
+const (
+	FindingKindContradiction FindingKind = "contradiction"
+	FindingKindIneffective   FindingKind = "ineffective"
+	FindingKindShadowed      FindingKind = "shadowed"
+)
+
+// Valid indicates whether the value is a known member of the FindingKind enum.
+func (e FindingKind) Valid() bool {
+	switch e {
+	case FindingKindContradiction:
+		return true
+	case FindingKindIneffective:
+		return true
+	case FindingKindShadowed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HardwareKind.
+const (
+	HardwareKindEthernet HardwareKind = "ethernet"
+	HardwareKindModem    HardwareKind = "modem"
+	HardwareKindPpp      HardwareKind = "ppp"
+	HardwareKindStick    HardwareKind = "stick"
+	HardwareKindVlan     HardwareKind = "vlan"
+	HardwareKindWifi     HardwareKind = "wifi"
+)
+
+// Valid indicates whether the value is a known member of the HardwareKind enum.
+func (e HardwareKind) Valid() bool {
+	switch e {
+	case HardwareKindEthernet:
+		return true
+	case HardwareKindModem:
+		return true
+	case HardwareKindPpp:
+		return true
+	case HardwareKindStick:
+		return true
+	case HardwareKindVlan:
+		return true
+	case HardwareKindWifi:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HardwareState.
+const (
+	HardwareStateConnected  HardwareState = "connected"
+	HardwareStateConnecting HardwareState = "connecting"
+	HardwareStateFailed     HardwareState = "failed"
+	HardwareStateLocked     HardwareState = "locked"
+	HardwareStateOff        HardwareState = "off"
+)
+
+// Valid indicates whether the value is a known member of the HardwareState enum.
+func (e HardwareState) Valid() bool {
+	switch e {
+	case HardwareStateConnected:
+		return true
+	case HardwareStateConnecting:
+		return true
+	case HardwareStateFailed:
+		return true
+	case HardwareStateLocked:
+		return true
+	case HardwareStateOff:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LimitAspect.
+const (
+	LimitAspectFilter LimitAspect = "filter"
+	LimitAspectLog    LimitAspect = "log"
+	LimitAspectQos    LimitAspect = "qos"
+	LimitAspectSteer  LimitAspect = "steer"
+)
+
+// Valid indicates whether the value is a known member of the LimitAspect enum.
+func (e LimitAspect) Valid() bool {
+	switch e {
+	case LimitAspectFilter:
+		return true
+	case LimitAspectLog:
+		return true
+	case LimitAspectQos:
+		return true
+	case LimitAspectSteer:
 		return true
 	default:
 		return false
@@ -63,22 +210,22 @@ func (e FamilyAnswerFamily) Valid() bool {
 
 // Defines values for LinkRole.
 const (
-	Backup    LinkRole = "backup"
-	Never     LinkRole = "never"
-	Primary   LinkRole = "primary"
-	Secondary LinkRole = "secondary"
+	LinkRoleBackup    LinkRole = "backup"
+	LinkRoleNever     LinkRole = "never"
+	LinkRolePrimary   LinkRole = "primary"
+	LinkRoleSecondary LinkRole = "secondary"
 )
 
 // Valid indicates whether the value is a known member of the LinkRole enum.
 func (e LinkRole) Valid() bool {
 	switch e {
-	case Backup:
+	case LinkRoleBackup:
 		return true
-	case Never:
+	case LinkRoleNever:
 		return true
-	case Primary:
+	case LinkRolePrimary:
 		return true
-	case Secondary:
+	case LinkRoleSecondary:
 		return true
 	default:
 		return false
@@ -87,22 +234,73 @@ func (e LinkRole) Valid() bool {
 
 // Defines values for LinkState.
 const (
-	Captive  LinkState = "captive"
-	Degraded LinkState = "degraded"
-	Down     LinkState = "down"
-	Up       LinkState = "up"
+	LinkStateCaptive  LinkState = "captive"
+	LinkStateDegraded LinkState = "degraded"
+	LinkStateDown     LinkState = "down"
+	LinkStateUp       LinkState = "up"
 )
 
 // Valid indicates whether the value is a known member of the LinkState enum.
 func (e LinkState) Valid() bool {
 	switch e {
-	case Captive:
+	case LinkStateCaptive:
 		return true
-	case Degraded:
+	case LinkStateDegraded:
 		return true
-	case Down:
+	case LinkStateDown:
 		return true
-	case Up:
+	case LinkStateUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasswordStrengthAdvice.
+const (
+	PasswordStrengthAdviceCommon PasswordStrengthAdvice = "common"
+	PasswordStrengthAdviceEmpty  PasswordStrengthAdvice = ""
+	PasswordStrengthAdviceLong   PasswordStrengthAdvice = "long"
+	PasswordStrengthAdviceName   PasswordStrengthAdvice = "name"
+	PasswordStrengthAdviceShort  PasswordStrengthAdvice = "short"
+	PasswordStrengthAdviceSimple PasswordStrengthAdvice = "simple"
+)
+
+// Valid indicates whether the value is a known member of the PasswordStrengthAdvice enum.
+func (e PasswordStrengthAdvice) Valid() bool {
+	switch e {
+	case PasswordStrengthAdviceCommon:
+		return true
+	case PasswordStrengthAdviceEmpty:
+		return true
+	case PasswordStrengthAdviceLong:
+		return true
+	case PasswordStrengthAdviceName:
+		return true
+	case PasswordStrengthAdviceShort:
+		return true
+	case PasswordStrengthAdviceSimple:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QoSLinkMode.
+const (
+	QoSLinkModeAuto  QoSLinkMode = "auto"
+	QoSLinkModeFixed QoSLinkMode = "fixed"
+	QoSLinkModeOff   QoSLinkMode = "off"
+)
+
+// Valid indicates whether the value is a known member of the QoSLinkMode enum.
+func (e QoSLinkMode) Valid() bool {
+	switch e {
+	case QoSLinkModeAuto:
+		return true
+	case QoSLinkModeFixed:
+		return true
+	case QoSLinkModeOff:
 		return true
 	default:
 		return false
@@ -111,19 +309,19 @@ func (e LinkState) Valid() bool {
 
 // Defines values for QuotaState.
 const (
-	Ok    QuotaState = "ok"
-	Spent QuotaState = "spent"
-	Warn  QuotaState = "warn"
+	QuotaStateOk    QuotaState = "ok"
+	QuotaStateSpent QuotaState = "spent"
+	QuotaStateWarn  QuotaState = "warn"
 )
 
 // Valid indicates whether the value is a known member of the QuotaState enum.
 func (e QuotaState) Valid() bool {
 	switch e {
-	case Ok:
+	case QuotaStateOk:
 		return true
-	case Spent:
+	case QuotaStateSpent:
 		return true
-	case Warn:
+	case QuotaStateWarn:
 		return true
 	default:
 		return false
@@ -132,22 +330,22 @@ func (e QuotaState) Valid() bool {
 
 // Defines values for ReasonAspect.
 const (
-	Filter ReasonAspect = "filter"
-	Log    ReasonAspect = "log"
-	Qos    ReasonAspect = "qos"
-	Steer  ReasonAspect = "steer"
+	ReasonAspectFilter ReasonAspect = "filter"
+	ReasonAspectLog    ReasonAspect = "log"
+	ReasonAspectQos    ReasonAspect = "qos"
+	ReasonAspectSteer  ReasonAspect = "steer"
 )
 
 // Valid indicates whether the value is a known member of the ReasonAspect enum.
 func (e ReasonAspect) Valid() bool {
 	switch e {
-	case Filter:
+	case ReasonAspectFilter:
 		return true
-	case Log:
+	case ReasonAspectLog:
 		return true
-	case Qos:
+	case ReasonAspectQos:
 		return true
-	case Steer:
+	case ReasonAspectSteer:
 		return true
 	default:
 		return false
@@ -156,22 +354,22 @@ func (e ReasonAspect) Valid() bool {
 
 // Defines values for ReasonForce.
 const (
-	Bound   ReasonForce = "bound"
-	Default ReasonForce = "default"
-	Empty   ReasonForce = ""
-	Must    ReasonForce = "must"
+	ReasonForceBound   ReasonForce = "bound"
+	ReasonForceDefault ReasonForce = "default"
+	ReasonForceEmpty   ReasonForce = ""
+	ReasonForceMust    ReasonForce = "must"
 )
 
 // Valid indicates whether the value is a known member of the ReasonForce enum.
 func (e ReasonForce) Valid() bool {
 	switch e {
-	case Bound:
+	case ReasonForceBound:
 		return true
-	case Default:
+	case ReasonForceDefault:
 		return true
-	case Empty:
+	case ReasonForceEmpty:
 		return true
-	case Must:
+	case ReasonForceMust:
 		return true
 	default:
 		return false
@@ -180,25 +378,25 @@ func (e ReasonForce) Valid() bool {
 
 // Defines values for ReasonOutcome.
 const (
-	Clamped   ReasonOutcome = "clamped"
-	Decided   ReasonOutcome = "decided"
-	Limited   ReasonOutcome = "limited"
-	NoEffect  ReasonOutcome = "no-effect"
-	Overruled ReasonOutcome = "overruled"
+	ReasonOutcomeClamped   ReasonOutcome = "clamped"
+	ReasonOutcomeDecided   ReasonOutcome = "decided"
+	ReasonOutcomeLimited   ReasonOutcome = "limited"
+	ReasonOutcomeNoEffect  ReasonOutcome = "no-effect"
+	ReasonOutcomeOverruled ReasonOutcome = "overruled"
 )
 
 // Valid indicates whether the value is a known member of the ReasonOutcome enum.
 func (e ReasonOutcome) Valid() bool {
 	switch e {
-	case Clamped:
+	case ReasonOutcomeClamped:
 		return true
-	case Decided:
+	case ReasonOutcomeDecided:
 		return true
-	case Limited:
+	case ReasonOutcomeLimited:
 		return true
-	case NoEffect:
+	case ReasonOutcomeNoEffect:
 		return true
-	case Overruled:
+	case ReasonOutcomeOverruled:
 		return true
 	default:
 		return false
@@ -207,19 +405,286 @@ func (e ReasonOutcome) Valid() bool {
 
 // Defines values for ReasonTier.
 const (
-	BuiltIn ReasonTier = "built-in"
-	House   ReasonTier = "house"
-	Person  ReasonTier = "person"
+	ReasonTierBuiltIn ReasonTier = "built-in"
+	ReasonTierHouse   ReasonTier = "house"
+	ReasonTierPerson  ReasonTier = "person"
 )
 
 // Valid indicates whether the value is a known member of the ReasonTier enum.
 func (e ReasonTier) Valid() bool {
 	switch e {
-	case BuiltIn:
+	case ReasonTierBuiltIn:
 		return true
-	case House:
+	case ReasonTierHouse:
 		return true
-	case Person:
+	case ReasonTierPerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelayJoinRole.
+const (
+	RelayJoinRoleBackup    RelayJoinRole = "backup"
+	RelayJoinRoleNever     RelayJoinRole = "never"
+	RelayJoinRolePrimary   RelayJoinRole = "primary"
+	RelayJoinRoleSecondary RelayJoinRole = "secondary"
+)
+
+// Valid indicates whether the value is a known member of the RelayJoinRole enum.
+func (e RelayJoinRole) Valid() bool {
+	switch e {
+	case RelayJoinRoleBackup:
+		return true
+	case RelayJoinRoleNever:
+		return true
+	case RelayJoinRolePrimary:
+		return true
+	case RelayJoinRoleSecondary:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RequestState.
+const (
+	RequestStateAccepted RequestState = "accepted"
+	RequestStateDeclined RequestState = "declined"
+	RequestStateOpen     RequestState = "open"
+)
+
+// Valid indicates whether the value is a known member of the RequestState enum.
+func (e RequestState) Valid() bool {
+	switch e {
+	case RequestStateAccepted:
+		return true
+	case RequestStateDeclined:
+		return true
+	case RequestStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Role.
+const (
+	RoleAdmin  Role = "admin"
+	RoleMember Role = "member"
+	RoleViewer Role = "viewer"
+)
+
+// Valid indicates whether the value is a known member of the Role enum.
+func (e Role) Valid() bool {
+	switch e {
+	case RoleAdmin:
+		return true
+	case RoleMember:
+		return true
+	case RoleViewer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleForce.
+const (
+	RuleForceBound   RuleForce = "bound"
+	RuleForceDefault RuleForce = "default"
+	RuleForceMust    RuleForce = "must"
+)
+
+// Valid indicates whether the value is a known member of the RuleForce enum.
+func (e RuleForce) Valid() bool {
+	switch e {
+	case RuleForceBound:
+		return true
+	case RuleForceDefault:
+		return true
+	case RuleForceMust:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleFilterMode.
+const (
+	RuleFilterModeAllowAll RuleFilterMode = "allow-all"
+	RuleFilterModeDenyAll  RuleFilterMode = "deny-all"
+	RuleFilterModeFilter   RuleFilterMode = "filter"
+)
+
+// Valid indicates whether the value is a known member of the RuleFilterMode enum.
+func (e RuleFilterMode) Valid() bool {
+	switch e {
+	case RuleFilterModeAllowAll:
+		return true
+	case RuleFilterModeDenyAll:
+		return true
+	case RuleFilterModeFilter:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleQosClass.
+const (
+	RuleQosClassBackground  RuleQosClass = "background"
+	RuleQosClassBulk        RuleQosClass = "bulk"
+	RuleQosClassInteractive RuleQosClass = "interactive"
+	RuleQosClassRealtime    RuleQosClass = "realtime"
+	RuleQosClassStreaming   RuleQosClass = "streaming"
+	RuleQosClassWeb         RuleQosClass = "web"
+)
+
+// Valid indicates whether the value is a known member of the RuleQosClass enum.
+func (e RuleQosClass) Valid() bool {
+	switch e {
+	case RuleQosClassBackground:
+		return true
+	case RuleQosClassBulk:
+		return true
+	case RuleQosClassInteractive:
+		return true
+	case RuleQosClassRealtime:
+		return true
+	case RuleQosClassStreaming:
+		return true
+	case RuleQosClassWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSteerDelivery.
+const (
+	RuleSteerDeliveryLatency  RuleSteerDelivery = "latency"
+	RuleSteerDeliveryReliable RuleSteerDelivery = "reliable"
+	RuleSteerDeliverySaver    RuleSteerDelivery = "saver"
+	RuleSteerDeliverySpeed    RuleSteerDelivery = "speed"
+)
+
+// Valid indicates whether the value is a known member of the RuleSteerDelivery enum.
+func (e RuleSteerDelivery) Valid() bool {
+	switch e {
+	case RuleSteerDeliveryLatency:
+		return true
+	case RuleSteerDeliveryReliable:
+		return true
+	case RuleSteerDeliverySaver:
+		return true
+	case RuleSteerDeliverySpeed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSteerFailback.
+const (
+	RuleSteerFailbackDrain RuleSteerFailback = "drain"
+	RuleSteerFailbackMove  RuleSteerFailback = "move"
+)
+
+// Valid indicates whether the value is a known member of the RuleSteerFailback enum.
+func (e RuleSteerFailback) Valid() bool {
+	switch e {
+	case RuleSteerFailbackDrain:
+		return true
+	case RuleSteerFailbackMove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSteerMode.
+const (
+	RuleSteerModeAny      RuleSteerMode = "any"
+	RuleSteerModeBalance  RuleSteerMode = "balance"
+	RuleSteerModeFailover RuleSteerMode = "failover"
+	RuleSteerModeFixed    RuleSteerMode = "fixed"
+)
+
+// Valid indicates whether the value is a known member of the RuleSteerMode enum.
+func (e RuleSteerMode) Valid() bool {
+	switch e {
+	case RuleSteerModeAny:
+		return true
+	case RuleSteerModeBalance:
+		return true
+	case RuleSteerModeFailover:
+		return true
+	case RuleSteerModeFixed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSteerSticky.
+const (
+	RuleSteerStickyFlow RuleSteerSticky = "flow"
+	RuleSteerStickyHost RuleSteerSticky = "host"
+	RuleSteerStickySite RuleSteerSticky = "site"
+)
+
+// Valid indicates whether the value is a known member of the RuleSteerSticky enum.
+func (e RuleSteerSticky) Valid() bool {
+	switch e {
+	case RuleSteerStickyFlow:
+		return true
+	case RuleSteerStickyHost:
+		return true
+	case RuleSteerStickySite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Scope.
+const (
+	ScopeControl Scope = "control"
+	ScopeRead    Scope = "read"
+	ScopeRules   Scope = "rules"
+)
+
+// Valid indicates whether the value is a known member of the Scope enum.
+func (e Scope) Valid() bool {
+	switch e {
+	case ScopeControl:
+		return true
+	case ScopeRead:
+		return true
+	case ScopeRules:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SessionState.
+const (
+	SessionStateAnonymous SessionState = "anonymous"
+	SessionStateSetup     SessionState = "setup"
+	SessionStateSignedIn  SessionState = "signed-in"
+)
+
+// Valid indicates whether the value is a known member of the SessionState enum.
+func (e SessionState) Valid() bool {
+	switch e {
+	case SessionStateAnonymous:
+		return true
+	case SessionStateSetup:
+		return true
+	case SessionStateSignedIn:
 		return true
 	default:
 		return false
@@ -247,21 +712,93 @@ func (e WarningSeverity) Valid() bool {
 	}
 }
 
+// Defines values for WiFiJoinSecurity.
+const (
+	WiFiJoinSecurityEnterprise WiFiJoinSecurity = "enterprise"
+	WiFiJoinSecurityOpen       WiFiJoinSecurity = "open"
+	WiFiJoinSecurityWpa2       WiFiJoinSecurity = "wpa2"
+	WiFiJoinSecurityWpa3       WiFiJoinSecurity = "wpa3"
+)
+
+// Valid indicates whether the value is a known member of the WiFiJoinSecurity enum.
+func (e WiFiJoinSecurity) Valid() bool {
+	switch e {
+	case WiFiJoinSecurityEnterprise:
+		return true
+	case WiFiJoinSecurityOpen:
+		return true
+	case WiFiJoinSecurityWpa2:
+		return true
+	case WiFiJoinSecurityWpa3:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WiFiNetworkSecurity.
+const (
+	WiFiNetworkSecurityEnterprise WiFiNetworkSecurity = "enterprise"
+	WiFiNetworkSecurityOpen       WiFiNetworkSecurity = "open"
+	WiFiNetworkSecurityWpa2       WiFiNetworkSecurity = "wpa2"
+	WiFiNetworkSecurityWpa3       WiFiNetworkSecurity = "wpa3"
+)
+
+// Valid indicates whether the value is a known member of the WiFiNetworkSecurity enum.
+func (e WiFiNetworkSecurity) Valid() bool {
+	switch e {
+	case WiFiNetworkSecurityEnterprise:
+		return true
+	case WiFiNetworkSecurityOpen:
+		return true
+	case WiFiNetworkSecurityWpa2:
+		return true
+	case WiFiNetworkSecurityWpa3:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetUsageParamsSpan.
 const (
-	Day    GetUsageParamsSpan = "day"
-	Hour   GetUsageParamsSpan = "hour"
-	Minute GetUsageParamsSpan = "minute"
+	GetUsageParamsSpanDay    GetUsageParamsSpan = "day"
+	GetUsageParamsSpanHour   GetUsageParamsSpan = "hour"
+	GetUsageParamsSpanMinute GetUsageParamsSpan = "minute"
 )
 
 // Valid indicates whether the value is a known member of the GetUsageParamsSpan enum.
 func (e GetUsageParamsSpan) Valid() bool {
 	switch e {
-	case Day:
+	case GetUsageParamsSpanDay:
 		return true
-	case Hour:
+	case GetUsageParamsSpanHour:
 		return true
-	case Minute:
+	case GetUsageParamsSpanMinute:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetUsageParamsBy.
+const (
+	GetUsageParamsByApp    GetUsageParamsBy = "app"
+	GetUsageParamsByDevice GetUsageParamsBy = "device"
+	GetUsageParamsByLink   GetUsageParamsBy = "link"
+	GetUsageParamsByTime   GetUsageParamsBy = "time"
+)
+
+// Valid indicates whether the value is a known member of the GetUsageParamsBy enum.
+func (e GetUsageParamsBy) Valid() bool {
+	switch e {
+	case GetUsageParamsByApp:
+		return true
+	case GetUsageParamsByDevice:
+		return true
+	case GetUsageParamsByLink:
+		return true
+	case GetUsageParamsByTime:
 		return true
 	default:
 		return false
@@ -290,6 +827,177 @@ type Answer struct {
 	Running  []Flow   `json:"running"`
 	Sentence string   `json:"sentence"`
 	To       Target   `json:"to"`
+}
+
+// App defines model for App.
+type App struct {
+	Category string `json:"category"`
+	Id       string `json:"id"`
+	Name     string `json:"name"`
+}
+
+// ApplyDraft defines model for ApplyDraft.
+type ApplyDraft struct {
+	Seconds *int `json:"seconds,omitempty"`
+}
+
+// Apps defines model for Apps.
+type Apps struct {
+	Apps       []App      `json:"apps"`
+	Categories []Category `json:"categories"`
+}
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	Action string `json:"action"`
+
+	// Actor A user's name; root for the command line on the router.
+	Actor  string    `json:"actor"`
+	After  string    `json:"after"`
+	At     time.Time `json:"at"`
+	Before string    `json:"before"`
+	Id     int64     `json:"id"`
+	Object string    `json:"object"`
+	Peer   string    `json:"peer"`
+}
+
+// Blocked defines model for Blocked.
+type Blocked struct {
+	App string `json:"app"`
+
+	// At The last time.
+	At time.Time `json:"at"`
+
+	// Count How often within a minute of each other.
+	Count int `json:"count"`
+
+	// Device Id; empty when it is not known whose the flow was.
+	Device string `json:"device"`
+	Host   string `json:"host"`
+
+	// How Where it was stopped: at a flow's first packet, at the name server, or for what was read in the flow.
+	How BlockedHow `json:"how"`
+
+	// Person The device's owner.
+	Person *string `json:"person,omitempty"`
+
+	// Proto Empty for a name.
+	Proto string `json:"proto"`
+
+	// Rule Id of the rule that decided; empty when a mode nobody wrote did.
+	Rule     string `json:"rule"`
+	RuleName string `json:"ruleName"`
+
+	// Silent Dropped without an answer.
+	Silent bool `json:"silent"`
+
+	// Text The reason, one plain sentence.
+	Text string `json:"text"`
+
+	// Tier Who wrote the rule: main (the house) or user (a person).
+	Tier string `json:"tier"`
+
+	// To Address and port, or the address alone; empty for a name.
+	To string `json:"to"`
+}
+
+// BlockedHow Where it was stopped: at a flow's first packet, at the name server, or for what was read in the flow.
+type BlockedHow string
+
+// Bond defines model for Bond.
+type Bond struct {
+	Cipher string `json:"cipher"`
+
+	// CopiedPackets That came twice.
+	CopiedPackets  int64 `json:"copied_packets"`
+	DroppedPackets int64 `json:"dropped_packets"`
+
+	// HeldPackets That wait for an earlier one.
+	HeldPackets int64 `json:"held_packets"`
+
+	// Ipv4 The router's address inside the tunnel.
+	Ipv4 *string `json:"ipv4,omitempty"`
+	Ipv6 *string `json:"ipv6,omitempty"`
+
+	// Joined A session with the relay stands.
+	Joined bool `json:"joined"`
+
+	// LatePackets Handed out after their place was given up.
+	LatePackets int64  `json:"late_packets"`
+	Link        string `json:"link"`
+
+	// Mtu Of the tunnel.
+	Mtu         int        `json:"mtu"`
+	Paths       []BondPath `json:"paths"`
+	QueuedBytes int64      `json:"queued_bytes"`
+
+	// Relay The relay's public key; empty before the bond has begun.
+	Relay         string `json:"relay"`
+	ResentPackets int64  `json:"resent_packets"`
+
+	// Trouble Why there is no session; empty when nothing is known to hinder it.
+	Trouble string `json:"trouble"`
+}
+
+// BondPath defines model for BondPath.
+type BondPath struct {
+	// Closed The link is known to be dead.
+	Closed   bool    `json:"closed"`
+	Device   string  `json:"device"`
+	JitterMs float32 `json:"jitter_ms"`
+	LossIn   float32 `json:"loss_in"`
+
+	// LossOut Share of the datagrams.
+	LossOut float32 `json:"loss_out"`
+
+	// Mtu The longest packet that passes from here; 0 while it is not known.
+	Mtu int `json:"mtu"`
+
+	// Name The link that it goes over.
+	Name    string  `json:"name"`
+	QueueMs float32 `json:"queue_ms"`
+
+	// RateBps That it is thought to carry from here.
+	RateBps       float32 `json:"rate_bps"`
+	ReceivedBytes int64   `json:"received_bytes"`
+
+	// Remote Address and port of the relay.
+	Remote    string  `json:"remote"`
+	RoundMs   float32 `json:"round_ms"`
+	SentBytes int64   `json:"sent_bytes"`
+	ShareIn   float32 `json:"share_in"`
+
+	// ShareOut Share of the bond's bytes.
+	ShareOut float32 `json:"share_out"`
+	Up       bool    `json:"up"`
+}
+
+// Category defines model for Category.
+type Category struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Certificate defines model for Certificate.
+type Certificate struct {
+	// Available False when the page is served on this machine alone, without TLS.
+	Available bool `json:"available"`
+
+	// Download Path of the file, PEM; served with and without TLS.
+	Download string `json:"download"`
+
+	// Fingerprint SHA-256, as devices show it.
+	Fingerprint string `json:"fingerprint"`
+
+	// Name What devices list it as.
+	Name string `json:"name"`
+
+	// Names Names of the router that it is good for.
+	Names    []string   `json:"names"`
+	NotAfter *time.Time `json:"notAfter,omitempty"`
+
+	// Port Where the page is with TLS.
+	Port int `json:"port"`
 }
 
 // Change defines model for Change.
@@ -324,12 +1032,84 @@ type Device struct {
 	Vendor    *string   `json:"vendor,omitempty"`
 }
 
+// DeviceEntry A device of the household by its id of /devices; its addresses are known.
+type DeviceEntry struct {
+	Id   string  `json:"id"`
+	Name *string `json:"name,omitempty"`
+
+	// Owner A person; empty for the house's.
+	Owner *string `json:"owner,omitempty"`
+}
+
+// Draft defines model for Draft.
+type Draft struct {
+	Changes  []Change `json:"changes"`
+	Effects  *Effects `json:"effects,omitempty"`
+	Id       string   `json:"id"`
+	Problems []string `json:"problems"`
+
+	// Text YAML of the whole; not told to members.
+	Text *string `json:"text,omitempty"`
+
+	// Version The version that it changes.
+	Version  int64    `json:"version"`
+	Warnings []string `json:"warnings"`
+}
+
+// Edit One of these; they are made in the order given.
+type Edit struct {
+	DeleteDevice *string `json:"deleteDevice,omitempty"`
+	DeleteGroup  *string `json:"deleteGroup,omitempty"`
+	DeletePerson *string `json:"deletePerson,omitempty"`
+	DeleteRule   *string `json:"deleteRule,omitempty"`
+
+	// Order Ids of rules of one person and force, the first to be looked at first.
+	Order *[]string `json:"order,omitempty"`
+
+	// Owner With putRule: whose rule it is; left out, the house's. A member's own is understood.
+	Owner *string `json:"owner,omitempty"`
+
+	// PutDevice A device of the household by its id of /devices; its addresses are known.
+	PutDevice *DeviceEntry `json:"putDevice,omitempty"`
+	PutGroup  *Group       `json:"putGroup,omitempty"`
+	PutPerson *PersonEntry `json:"putPerson,omitempty"`
+
+	// PutRule A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here.
+	PutRule *Rule `json:"putRule,omitempty"`
+}
+
+// Effects defines model for Effects.
+type Effects struct {
+	// Devices Devices with running flows that it concerns.
+	Devices []string `json:"devices"`
+
+	// Flows Running flows that it concerns.
+	Flows int `json:"flows"`
+
+	// Found What else would be odd: shadowed rules, contradictions.
+	Found []Finding `json:"found"`
+
+	// Lost Personal rules that no longer count.
+	Lost []Finding `json:"lost"`
+
+	// Moves The busiest of them.
+	Moves []FlowEffect `json:"moves"`
+
+	// Same Running flows that it does not.
+	Same int `json:"same"`
+}
+
 // Error defines model for Error.
 type Error struct {
-	Message string `json:"message"`
+	// Code For programs: setup-needed, sign-in, forbidden, scope, bad-login, code-required, too-many, busy, weak-password, taken, last-admin, conflict, trial, not-found, invalid, refused, cross-site, host, internal.
+	Code    *string `json:"code,omitempty"`
+	Message string  `json:"message"`
 
 	// Problems Everything that is wrong, each with its place.
 	Problems *[]string `json:"problems,omitempty"`
+
+	// RetryMs With too-many: how long to wait.
+	RetryMs *int64 `json:"retryMs,omitempty"`
 }
 
 // Event defines model for Event.
@@ -337,7 +1117,10 @@ type Event struct {
 	At       time.Time `json:"at"`
 	Kind     string    `json:"kind"`
 	Severity string    `json:"severity"`
-	Text     string    `json:"text"`
+
+	// Subject What it is about: a link's name, a device's id.
+	Subject *string `json:"subject,omitempty"`
+	Text    string  `json:"text"`
 }
 
 // FamilyAnswer defines model for FamilyAnswer.
@@ -367,6 +1150,29 @@ type FieldChange struct {
 	Field string `json:"field"`
 }
 
+// Finding defines model for Finding.
+type Finding struct {
+	Aspect FindingAspect `json:"aspect"`
+
+	// By The rule that prevails.
+	By   string      `json:"by"`
+	Kind FindingKind `json:"kind"`
+	Rule string      `json:"rule"`
+	Text string      `json:"text"`
+}
+
+// FindingAspect defines model for Finding.Aspect.
+type FindingAspect string
+
+// FindingKind defines model for Finding.Kind.
+type FindingKind string
+
+// FirstAdmin defines model for FirstAdmin.
+type FirstAdmin struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
+}
+
 // Flow defines model for Flow.
 type Flow struct {
 	App       string    `json:"app"`
@@ -389,6 +1195,84 @@ type Flow struct {
 	Since     time.Time `json:"since"`
 	Src       string    `json:"src"`
 }
+
+// FlowEffect defines model for FlowEffect.
+type FlowEffect struct {
+	After  string `json:"after"`
+	Before string `json:"before"`
+	Flow   Flow   `json:"flow"`
+}
+
+// FreshToken defines model for FreshToken.
+type FreshToken struct {
+	Secret string `json:"secret"`
+	Token  Token  `json:"token"`
+}
+
+// Group defines model for Group.
+type Group struct {
+	Devices *[]string `json:"devices,omitempty"`
+	Id      string    `json:"id"`
+	Name    *string   `json:"name,omitempty"`
+	People  *[]string `json:"people,omitempty"`
+}
+
+// Hardware defines model for Hardware.
+type Hardware struct {
+	Addresses []string `json:"addresses"`
+
+	// Detail Why it is in this state, in plain words; may be empty.
+	Detail   string   `json:"detail"`
+	Dns      []string `json:"dns"`
+	Gateways []string `json:"gateways"`
+
+	// Id Where it is plugged in; the same after it was pulled out and plugged in again.
+	Id   string       `json:"id"`
+	Kind HardwareKind `json:"kind"`
+
+	// Link The link that stands on it; empty: none does.
+	Link    string      `json:"link"`
+	Metered bool        `json:"metered"`
+	Model   string      `json:"model"`
+	Modem   *ModemState `json:"modem,omitempty"`
+
+	// Mtu 0: not said.
+	Mtu int `json:"mtu"`
+
+	// Name Network interface; empty while it has none.
+	Name string `json:"name"`
+
+	// Owner The service that configures it; empty: none does.
+	Owner string        `json:"owner"`
+	State HardwareState `json:"state"`
+	Wifi  *WiFiState    `json:"wifi,omitempty"`
+}
+
+// HardwareKind defines model for Hardware.Kind.
+type HardwareKind string
+
+// HardwareState defines model for Hardware.State.
+type HardwareState string
+
+// HardwareChoice defines model for HardwareChoice.
+type HardwareChoice struct {
+	// Device A device's id or interface, or its link's name; may be left out when there is one of the kind.
+	Device *string `json:"device,omitempty"`
+}
+
+// Limit defines model for Limit.
+type Limit struct {
+	Aspect LimitAspect `json:"aspect"`
+
+	// Locked True: the house decides wherever its rule applies. False: it sets bounds.
+	Locked bool `json:"locked"`
+
+	// Rule A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here.
+	Rule Rule `json:"rule"`
+}
+
+// LimitAspect defines model for Limit.Aspect.
+type LimitAspect string
 
 // Link defines model for Link.
 type Link struct {
@@ -447,6 +1331,14 @@ type LinkShare struct {
 	Share float64 `json:"share"`
 }
 
+// LinkWeight defines model for LinkWeight.
+type LinkWeight struct {
+	Link string `json:"link"`
+
+	// Weight In a balance.
+	Weight *int `json:"weight,omitempty"`
+}
+
 // Live defines model for Live.
 type Live struct {
 	Apps    map[string]Rates `json:"apps"`
@@ -458,16 +1350,159 @@ type Live struct {
 	Links []Link `json:"links"`
 }
 
+// MessageToSend defines model for MessageToSend.
+type MessageToSend struct {
+	// Device As in HardwareChoice.
+	Device *string `json:"device,omitempty"`
+	Number string  `json:"number"`
+	Text   string  `json:"text"`
+}
+
+// ModemConnect defines model for ModemConnect.
+type ModemConnect struct {
+	Apn *string `json:"apn,omitempty"`
+
+	// Device As in HardwareChoice.
+	Device   *string `json:"device,omitempty"`
+	Password *string `json:"password,omitempty"`
+	Roaming  *bool   `json:"roaming,omitempty"`
+	User     *string `json:"user,omitempty"`
+}
+
+// ModemState defines model for ModemState.
+type ModemState struct {
+	// Lock What the card asks for: sim-pin, sim-puk, ...; empty: it is unlocked.
+	Lock     string `json:"lock"`
+	Operator string `json:"operator"`
+	Quality  int    `json:"quality"`
+	Roaming  bool   `json:"roaming"`
+
+	// Rsrp dBm
+	Rsrp *float64 `json:"rsrp,omitempty"`
+
+	// Rsrq dB
+	Rsrq *float64 `json:"rsrq,omitempty"`
+
+	// Rssi dBm
+	Rssi *float64 `json:"rssi,omitempty"`
+
+	// Sinr dB
+	Sinr       *float64 `json:"sinr,omitempty"`
+	Technology string   `json:"technology"`
+
+	// Tries Left for that; absent when the modem does not tell.
+	Tries *int `json:"tries,omitempty"`
+}
+
+// ModemUnlock defines model for ModemUnlock.
+type ModemUnlock struct {
+	// Device As in HardwareChoice.
+	Device *string `json:"device,omitempty"`
+
+	// LastTry Use the last try too; a wrong PIN then locks the card until its PUK is given.
+	LastTry *bool  `json:"last_try,omitempty"`
+	Pin     string `json:"pin"`
+}
+
+// NewDraft Either text or edits.
+type NewDraft struct {
+	Edits *[]Edit `json:"edits,omitempty"`
+
+	// Text The whole policy, YAML; admins only.
+	Text *string `json:"text,omitempty"`
+
+	// Version The version that was read.
+	Version int64 `json:"version"`
+}
+
+// NewRequest defines model for NewRequest.
+type NewRequest struct {
+	// Rule A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here.
+	Rule *Rule  `json:"rule,omitempty"`
+	Text string `json:"text"`
+}
+
+// NewToken defines model for NewToken.
+type NewToken struct {
+	// Expires Left out, it never does.
+	Expires *time.Time `json:"expires,omitempty"`
+	Name    string     `json:"name"`
+	Scopes  []Scope    `json:"scopes"`
+}
+
+// NewUser defines model for NewUser.
+type NewUser struct {
+	Name     string  `json:"name"`
+	Password string  `json:"password"`
+	Person   *string `json:"person,omitempty"`
+	Role     Role    `json:"role"`
+}
+
+// PasswordChange defines model for PasswordChange.
+type PasswordChange struct {
+	New string `json:"new"`
+	Old string `json:"old"`
+}
+
+// PasswordProof defines model for PasswordProof.
+type PasswordProof struct {
+	Password string `json:"password"`
+}
+
+// PasswordStrength defines model for PasswordStrength.
+type PasswordStrength struct {
+	Advice PasswordStrengthAdvice `json:"advice"`
+	Ok     bool                   `json:"ok"`
+	Score  int                    `json:"score"`
+}
+
+// PasswordStrengthAdvice defines model for PasswordStrength.Advice.
+type PasswordStrengthAdvice string
+
+// PasswordTry defines model for PasswordTry.
+type PasswordTry struct {
+	// Name The user's name, which would be guessed first.
+	Name     *string `json:"name,omitempty"`
+	Password string  `json:"password"`
+}
+
+// Person defines model for Person.
+type Person struct {
+	// Devices Ids of their devices.
+	Devices []string `json:"devices"`
+	Id      string   `json:"id"`
+	Name    string   `json:"name"`
+
+	// User The name that they sign in with, told to admins.
+	User *string `json:"user,omitempty"`
+}
+
+// PersonEntry defines model for PersonEntry.
+type PersonEntry struct {
+	Id   string  `json:"id"`
+	Name *string `json:"name,omitempty"`
+}
+
+// PersonRules defines model for PersonRules.
+type PersonRules struct {
+	Name   string     `json:"name"`
+	Person string     `json:"person"`
+	Rules  []RuleView `json:"rules"`
+}
+
 // Plan defines model for Plan.
 type Plan struct {
-	Applied  int64     `json:"applied"`
-	Chains   int       `json:"chains"`
-	Elements int       `json:"elements"`
-	Error    string    `json:"error"`
-	Healed   int64     `json:"healed"`
-	Made     time.Time `json:"made"`
-	Rules    int       `json:"rules"`
-	TookMs   float64   `json:"tookMs"`
+	Applied  int64  `json:"applied"`
+	Chains   int    `json:"chains"`
+	Elements int    `json:"elements"`
+	Error    string `json:"error"`
+	Healed   int64  `json:"healed"`
+
+	// Links The links that flows may take by it. One that has just recovered is not among them yet.
+	Links  []string  `json:"links"`
+	Made   time.Time `json:"made"`
+	Rules  int       `json:"rules"`
+	TookMs float64   `json:"tookMs"`
 }
 
 // Policy defines model for Policy.
@@ -494,6 +1529,98 @@ type PolicyCheck struct {
 	Warnings []string `json:"warnings"`
 }
 
+// QoS defines model for QoS.
+type QoS struct {
+	Links []QoSLink `json:"links"`
+
+	// Warnings What could not be done as it was said.
+	Warnings []string `json:"warnings"`
+}
+
+// QoSClass defines model for QoSClass.
+type QoSClass struct {
+	// Class default, one of the policy's classes, or the id of the rule that the class is for.
+	Class string `json:"class"`
+
+	// Device A device's id; empty for the link's default class.
+	Device string `json:"device"`
+	Down   QoSWay `json:"down"`
+
+	// Priority 0 is served first.
+	Priority int    `json:"priority"`
+	Up       QoSWay `json:"up"`
+}
+
+// QoSHour defines model for QoSHour.
+type QoSHour struct {
+	// At Begin of the hour.
+	At time.Time `json:"at"`
+
+	// IdleMs Median delay of the link's probes while it carried little; 0 without such probes.
+	IdleMs     float64 `json:"idleMs"`
+	IdleProbes int     `json:"idleProbes"`
+
+	// LoadedMs The same while it carried much.
+	LoadedMs     float64 `json:"loadedMs"`
+	LoadedProbes int     `json:"loadedProbes"`
+}
+
+// QoSLink defines model for QoSLink.
+type QoSLink struct {
+	// CapacityDown As configured; 0 is unknown.
+	CapacityDown int64 `json:"capacityDown"`
+	CapacityUp   int64 `json:"capacityUp"`
+
+	// Classes The busiest first.
+	Classes []QoSClass `json:"classes"`
+
+	// History The last week by hours, the newest last; hours without probes are left out.
+	History []QoSHour `json:"history"`
+
+	// IdleMs Median delay of the link's probes of the last minutes while it carried little; 0 is unknown.
+	IdleMs float64 `json:"idleMs"`
+
+	// LoadedMs The same while it carried much.
+	LoadedMs float64     `json:"loadedMs"`
+	Mode     QoSLinkMode `json:"mode"`
+	Name     string      `json:"name"`
+
+	// QueueDownMs The queue beyond the router, as an automatic rate sees it.
+	QueueDownMs float64 `json:"queueDownMs"`
+	QueueUpMs   float64 `json:"queueUpMs"`
+
+	// ShapedDown What the link is shaped to now; 0: not shaped.
+	ShapedDown int64 `json:"shapedDown"`
+	ShapedUp   int64 `json:"shapedUp"`
+
+	// State What the shaper does, in plain words.
+	State string `json:"state"`
+}
+
+// QoSLinkMode defines model for QoSLink.Mode.
+type QoSLinkMode string
+
+// QoSWay defines model for QoSWay.
+type QoSWay struct {
+	// DelayMs How long what waits takes to leave at the present rate.
+	DelayMs float64 `json:"delayMs"`
+
+	// Dropped Packets since the class was made.
+	Dropped int64 `json:"dropped"`
+
+	// Most What it may have when others leave it.
+	Most int64 `json:"most"`
+
+	// Promised What the class has for sure when the link is full.
+	Promised int64 `json:"promised"`
+
+	// Rate Of the last second.
+	Rate int64 `json:"rate"`
+
+	// Waiting Bytes in its queue.
+	Waiting int64 `json:"waiting"`
+}
+
 // Quota defines model for Quota.
 type Quota struct {
 	Limit  int64      `json:"limit"`
@@ -504,6 +1631,13 @@ type Quota struct {
 
 // QuotaState defines model for Quota.State.
 type QuotaState string
+
+// RateTexts defines model for RateTexts.
+type RateTexts struct {
+	// Down "20mbit", "500kbit": bits per second.
+	Down *string `json:"down,omitempty"`
+	Up   *string `json:"up,omitempty"`
+}
 
 // Rates defines model for Rates.
 type Rates struct {
@@ -540,6 +1674,255 @@ type ReasonOutcome string
 // ReasonTier defines model for Reason.Tier.
 type ReasonTier string
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	Codes []string `json:"codes"`
+}
+
+// RelayJoin defines model for RelayJoin.
+type RelayJoin struct {
+	// Code What `trenza relay invite` printed. It is good once, and never told again.
+	Code string `json:"code"`
+
+	// Name The link's name in rules; default: bond.
+	Name *string `json:"name,omitempty"`
+
+	// Over Links that the bond goes over; default: all lines of the house.
+	Over *[]string `json:"over,omitempty"`
+
+	// Role A backup is used when nothing else lives, and by rules that name it.
+	Role *RelayJoinRole `json:"role,omitempty"`
+}
+
+// RelayJoinRole A backup is used when nothing else lives, and by rules that name it.
+type RelayJoinRole string
+
+// RelayName defines model for RelayName.
+type RelayName struct {
+	Name string `json:"name"`
+}
+
+// Request defines model for Request.
+type Request struct {
+	Answer   *string    `json:"answer,omitempty"`
+	Answered *time.Time `json:"answered,omitempty"`
+	At       time.Time  `json:"at"`
+	By       *string    `json:"by,omitempty"`
+	Id       int64      `json:"id"`
+	Person   string     `json:"person"`
+
+	// Rule A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here.
+	Rule  *Rule        `json:"rule,omitempty"`
+	State RequestState `json:"state"`
+	Text  string       `json:"text"`
+}
+
+// RequestState defines model for Request.State.
+type RequestState string
+
+// RequestAnswer defines model for RequestAnswer.
+type RequestAnswer struct {
+	Accept bool    `json:"accept"`
+	Text   *string `json:"text,omitempty"`
+}
+
+// Role defines model for Role.
+type Role string
+
+// Rule A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here.
+type Rule struct {
+	Disabled *bool       `json:"disabled,omitempty"`
+	Filter   *RuleFilter `json:"filter,omitempty"`
+
+	// Force Of the house's rules, and there always.
+	Force    *RuleForce `json:"force,omitempty"`
+	Id       string     `json:"id"`
+	Log      *bool      `json:"log,omitempty"`
+	Name     *string    `json:"name,omitempty"`
+	Priority *int       `json:"priority,omitempty"`
+	Qos      *RuleQos   `json:"qos,omitempty"`
+	Steer    *RuleSteer `json:"steer,omitempty"`
+	What     *RuleWhat  `json:"what,omitempty"`
+	When     *[]string  `json:"when,omitempty"`
+	Who      *RuleWho   `json:"who,omitempty"`
+}
+
+// RuleForce Of the house's rules, and there always.
+type RuleForce string
+
+// RuleFilter defines model for RuleFilter.
+type RuleFilter struct {
+	Allow    *bool           `json:"allow,omitempty"`
+	Block    *bool           `json:"block,omitempty"`
+	Liftable *bool           `json:"liftable,omitempty"`
+	Mode     *RuleFilterMode `json:"mode,omitempty"`
+	Silent   *bool           `json:"silent,omitempty"`
+}
+
+// RuleFilterMode defines model for RuleFilter.Mode.
+type RuleFilterMode string
+
+// RuleHttp defines model for RuleHttp.
+type RuleHttp struct {
+	Host *[]string `json:"host,omitempty"`
+	Path *[]string `json:"path,omitempty"`
+}
+
+// RuleQos defines model for RuleQos.
+type RuleQos struct {
+	Cap         *RateTexts    `json:"cap,omitempty"`
+	Class       *RuleQosClass `json:"class,omitempty"`
+	Guarantee   *RateTexts    `json:"guarantee,omitempty"`
+	MaxPriority *int          `json:"max_priority,omitempty"`
+
+	// MinPriority In a bound; in the YAML form priority: {min, max}.
+	MinPriority *int `json:"min_priority,omitempty"`
+	Priority    *int `json:"priority,omitempty"`
+}
+
+// RuleQosClass defines model for RuleQos.Class.
+type RuleQosClass string
+
+// RuleSteer defines model for RuleSteer.
+type RuleSteer struct {
+	Allow *[]string `json:"allow,omitempty"`
+
+	// Delivery How a link that is a bond carries the flow.
+	Delivery   *RuleSteerDelivery `json:"delivery,omitempty"`
+	Failback   *RuleSteerFailback `json:"failback,omitempty"`
+	Forbid     *[]string          `json:"forbid,omitempty"`
+	KillSwitch *bool              `json:"kill_switch,omitempty"`
+	Mode       *RuleSteerMode     `json:"mode,omitempty"`
+	OverQuota  *bool              `json:"over_quota,omitempty"`
+	Sticky     *RuleSteerSticky   `json:"sticky,omitempty"`
+	Use        *[]LinkWeight      `json:"use,omitempty"`
+}
+
+// RuleSteerDelivery How a link that is a bond carries the flow.
+type RuleSteerDelivery string
+
+// RuleSteerFailback defines model for RuleSteer.Failback.
+type RuleSteerFailback string
+
+// RuleSteerMode defines model for RuleSteer.Mode.
+type RuleSteerMode string
+
+// RuleSteerSticky defines model for RuleSteer.Sticky.
+type RuleSteerSticky string
+
+// RuleView defines model for RuleView.
+type RuleView struct {
+	Findings []Finding `json:"findings"`
+
+	// Limits Of a person's rule: what the house set that stands above it.
+	Limits []Limit `json:"limits"`
+
+	// Rule A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here.
+	Rule Rule `json:"rule"`
+}
+
+// RuleWhat defines model for RuleWhat.
+type RuleWhat struct {
+	Addresses  *[]string `json:"addresses,omitempty"`
+	Apps       *[]string `json:"apps,omitempty"`
+	Categories *[]string `json:"categories,omitempty"`
+	Domains    *[]string `json:"domains,omitempty"`
+	Dscp       *[]int    `json:"dscp,omitempty"`
+	Http       *RuleHttp `json:"http,omitempty"`
+	Payload    *[]string `json:"payload,omitempty"`
+	Protocol   *[]string `json:"protocol,omitempty"`
+	Services   *[]string `json:"services,omitempty"`
+	TlsName    *[]string `json:"tls_name,omitempty"`
+}
+
+// RuleWho defines model for RuleWho.
+type RuleWho struct {
+	Devices *[]string `json:"devices,omitempty"`
+	Groups  *[]string `json:"groups,omitempty"`
+	People  *[]string `json:"people,omitempty"`
+	Router  *bool     `json:"router,omitempty"`
+}
+
+// Rules defines model for Rules.
+type Rules struct {
+	// Groups Not told to members.
+	Groups  *[]Group      `json:"groups,omitempty"`
+	House   []RuleView    `json:"house"`
+	People  []PersonRules `json:"people"`
+	Version int64         `json:"version"`
+}
+
+// Scope defines model for Scope.
+type Scope string
+
+// Session defines model for Session.
+type Session struct {
+	// Secure The connection is TLS.
+	Secure bool `json:"secure"`
+
+	// SetupStep For an admin, while the first setup is not done: where to go on.
+	SetupStep *string `json:"setupStep,omitempty"`
+
+	// State setup: there are no users yet.
+	State SessionState `json:"state"`
+	User  *User        `json:"user,omitempty"`
+}
+
+// SessionState setup: there are no users yet.
+type SessionState string
+
+// SessionEntry defines model for SessionEntry.
+type SessionEntry struct {
+	Agent   string    `json:"agent"`
+	Current bool      `json:"current"`
+	Expires time.Time `json:"expires"`
+	Id      string    `json:"id"`
+	Made    time.Time `json:"made"`
+	Peer    string    `json:"peer"`
+	Seen    time.Time `json:"seen"`
+}
+
+// Setup defines model for Setup.
+type Setup struct {
+	Done     bool   `json:"done"`
+	Language string `json:"language"`
+
+	// Needed There are no users yet.
+	Needed bool `json:"needed"`
+
+	// Possible False when the database was lost: then the first user is made on the router itself.
+	Possible bool `json:"possible"`
+
+	// Step The step to continue with; the page names the steps.
+	Step string `json:"step"`
+}
+
+// SetupProgress defines model for SetupProgress.
+type SetupProgress struct {
+	Done     *bool   `json:"done,omitempty"`
+	Language *string `json:"language,omitempty"`
+	Step     *string `json:"step,omitempty"`
+}
+
+// ShortMessage defines model for ShortMessage.
+type ShortMessage struct {
+	At     *time.Time `json:"at,omitempty"`
+	Id     string     `json:"id"`
+	Number string     `json:"number"`
+
+	// Sent By this router.
+	Sent bool   `json:"sent"`
+	Text string `json:"text"`
+}
+
+// SignIn defines model for SignIn.
+type SignIn struct {
+	// Code Six digits of the authenticator application, or a recovery code.
+	Code     *string `json:"code,omitempty"`
+	Name     string  `json:"name"`
+	Password string  `json:"password"`
+}
+
 // Status defines model for Status.
 type Status struct {
 	// Active Devices seen in the last five minutes.
@@ -568,6 +1951,52 @@ type Target struct {
 	Proto    string `json:"proto"`
 }
 
+// Token defines model for Token.
+type Token struct {
+	Expires *time.Time `json:"expires,omitempty"`
+	Id      int64      `json:"id"`
+	Made    time.Time  `json:"made"`
+	Name    string     `json:"name"`
+	Scopes  []Scope    `json:"scopes"`
+}
+
+// TotpCode defines model for TotpCode.
+type TotpCode struct {
+	Code string `json:"code"`
+}
+
+// TotpSecret defines model for TotpSecret.
+type TotpSecret struct {
+	// Secret Base32.
+	Secret string `json:"secret"`
+
+	// Uri otpauth URI, for a QR code that the page draws.
+	Uri string `json:"uri"`
+}
+
+// Trial defines model for Trial.
+type Trial struct {
+	By      *string   `json:"by,omitempty"`
+	Changes *[]Change `json:"changes,omitempty"`
+
+	// Id The draft's.
+	Id     *string `json:"id,omitempty"`
+	LeftMs *int64  `json:"leftMs,omitempty"`
+
+	// Mine This login may keep it.
+	Mine    *bool      `json:"mine,omitempty"`
+	Running bool       `json:"running"`
+	Until   *time.Time `json:"until,omitempty"`
+
+	// Version Stored and in force when none runs; what a trial goes back to.
+	Version int64 `json:"version"`
+}
+
+// TrialChoice defines model for TrialChoice.
+type TrialChoice struct {
+	Id string `json:"id"`
+}
+
 // Usage defines model for Usage.
 type Usage struct {
 	App         string    `json:"app"`
@@ -581,21 +2010,150 @@ type Usage struct {
 	Up          int64     `json:"up"`
 }
 
+// User defines model for User.
+type User struct {
+	Id   int64     `json:"id"`
+	Made time.Time `json:"made"`
+	Name string    `json:"name"`
+
+	// Person The person of the policy that a member is.
+	Person       *string `json:"person,omitempty"`
+	RecoveryLeft int     `json:"recoveryLeft"`
+	Role         Role    `json:"role"`
+	Totp         bool    `json:"totp"`
+}
+
+// UserChange defines model for UserChange.
+type UserChange struct {
+	Password *string `json:"password,omitempty"`
+	Person   *string `json:"person,omitempty"`
+
+	// RemoveTotp For someone who lost it.
+	RemoveTotp *bool `json:"removeTotp,omitempty"`
+	Role       *Role `json:"role,omitempty"`
+}
+
 // Warning defines model for Warning.
 type Warning struct {
 	Code     string          `json:"code"`
 	Fix      string          `json:"fix"`
 	Severity WarningSeverity `json:"severity"`
 	Since    time.Time       `json:"since"`
-	Text     string          `json:"text"`
+
+	// Subject What it is about, such as a link's name.
+	Subject *string `json:"subject,omitempty"`
+	Text    string  `json:"text"`
 }
 
 // WarningSeverity defines model for Warning.Severity.
 type WarningSeverity string
 
+// WiFiForget defines model for WiFiForget.
+type WiFiForget struct {
+	// Device As in HardwareChoice.
+	Device *string `json:"device,omitempty"`
+	Ssid   string  `json:"ssid"`
+}
+
+// WiFiJoin defines model for WiFiJoin.
+type WiFiJoin struct {
+	// Device As in HardwareChoice.
+	Device   *string `json:"device,omitempty"`
+	Hidden   *bool   `json:"hidden,omitempty"`
+	Metered  *bool   `json:"metered,omitempty"`
+	Password *string `json:"password,omitempty"`
+
+	// Security Default: as is heard. A hidden network needs it.
+	Security *WiFiJoinSecurity `json:"security,omitempty"`
+	Ssid     string            `json:"ssid"`
+
+	// User For enterprise networks (PEAP, MSCHAPv2).
+	User *string `json:"user,omitempty"`
+}
+
+// WiFiJoinSecurity Default: as is heard. A hidden network needs it.
+type WiFiJoinSecurity string
+
+// WiFiNetwork defines model for WiFiNetwork.
+type WiFiNetwork struct {
+	Bssid string `json:"bssid"`
+
+	// Frequency MHz
+	Frequency int                 `json:"frequency"`
+	Joined    bool                `json:"joined"`
+	Known     bool                `json:"known"`
+	Security  WiFiNetworkSecurity `json:"security"`
+	Signal    int                 `json:"signal"`
+
+	// Ssid Empty for a hidden one.
+	Ssid string `json:"ssid"`
+}
+
+// WiFiNetworkSecurity defines model for WiFiNetwork.Security.
+type WiFiNetworkSecurity string
+
+// WiFiState defines model for WiFiState.
+type WiFiState struct {
+	Signal int `json:"signal"`
+
+	// Ssid Empty: it has joined nothing.
+	Ssid string `json:"ssid"`
+}
+
+// ListAppsParams defines parameters for ListApps.
+type ListAppsParams struct {
+	// Language en (default), es or zh.
+	Language *string `form:"language,omitempty" json:"language,omitempty"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action "policy.set", or "policy" for all of that kind.
+	Action *string    `form:"action,omitempty" json:"action,omitempty"`
+	Object *string    `form:"object,omitempty" json:"object,omitempty"`
+	From   *time.Time `form:"from,omitempty" json:"from,omitempty"`
+	To     *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Before The smallest id of the page before, for the next page.
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
+	Limit  *int   `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CaptureParams defines parameters for Capture.
+type CaptureParams struct {
+	// Device A device's id or name.
+	Device string `form:"device" json:"device"`
+
+	// To Only flows to this address.
+	To *string `form:"to,omitempty" json:"to,omitempty"`
+
+	// Port Only flows to this port.
+	Port    *int `form:"port,omitempty" json:"port,omitempty"`
+	Seconds *int `form:"seconds,omitempty" json:"seconds,omitempty"`
+	Packets *int `form:"packets,omitempty" json:"packets,omitempty"`
+
+	// Bytes Of each packet.
+	Bytes *int `form:"bytes,omitempty" json:"bytes,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListBlockedParams defines parameters for ListBlocked.
+type ListBlockedParams struct {
+	// Device A device's id.
+	Device *string `form:"device,omitempty" json:"device,omitempty"`
+
+	// Person A person's id.
+	Person *string `form:"person,omitempty" json:"person,omitempty"`
+
+	// Rule A rule's id.
+	Rule  *string `form:"rule,omitempty" json:"rule,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListFlowsParams defines parameters for ListFlows.
@@ -611,6 +2169,19 @@ type ListFlowsParams struct {
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// DeleteMessageParams defines parameters for DeleteMessage.
+type DeleteMessageParams struct {
+	// Device As in HardwareChoice.
+	Device *string `form:"device,omitempty" json:"device,omitempty"`
+	Id     string  `form:"id" json:"id"`
+}
+
+// ListMessagesParams defines parameters for ListMessages.
+type ListMessagesParams struct {
+	// Device As in HardwareChoice.
+	Device *string `form:"device,omitempty" json:"device,omitempty"`
+}
+
 // PutPolicyParams defines parameters for PutPolicy.
 type PutPolicyParams struct {
 	// By Who changes it; for the history.
@@ -623,12 +2194,24 @@ type PutPolicyParams struct {
 // GetUsageParams defines parameters for GetUsage.
 type GetUsageParams struct {
 	Span *GetUsageParamsSpan `form:"span,omitempty" json:"span,omitempty"`
-	From *time.Time          `form:"from,omitempty" json:"from,omitempty"`
-	To   *time.Time          `form:"to,omitempty" json:"to,omitempty"`
+
+	// By What to tell apart; the rest is summed up. Default everything.
+	By *[]GetUsageParamsBy `form:"by,omitempty" json:"by,omitempty"`
+
+	// Device Only this device's id.
+	Device *string `form:"device,omitempty" json:"device,omitempty"`
+
+	// Link Only this link's name.
+	Link *string    `form:"link,omitempty" json:"link,omitempty"`
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+	To   *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
 
 // GetUsageParamsSpan defines parameters for GetUsage.
 type GetUsageParamsSpan string
+
+// GetUsageParamsBy defines parameters for GetUsage.
+type GetUsageParamsBy string
 
 // GetWhyParams defines parameters for GetWhy.
 type GetWhyParams struct {
@@ -648,6 +2231,84 @@ type GetWhyParams struct {
 	// At The moment to decide for; default now.
 	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
 }
+
+// CreateDraftJSONRequestBody defines body for CreateDraft for application/json ContentType.
+type CreateDraftJSONRequestBody = NewDraft
+
+// ApplyDraftJSONRequestBody defines body for ApplyDraft for application/json ContentType.
+type ApplyDraftJSONRequestBody = ApplyDraft
+
+// ConnectModemJSONRequestBody defines body for ConnectModem for application/json ContentType.
+type ConnectModemJSONRequestBody = ModemConnect
+
+// SendMessageJSONRequestBody defines body for SendMessage for application/json ContentType.
+type SendMessageJSONRequestBody = MessageToSend
+
+// ResetModemJSONRequestBody defines body for ResetModem for application/json ContentType.
+type ResetModemJSONRequestBody = HardwareChoice
+
+// UnlockModemJSONRequestBody defines body for UnlockModem for application/json ContentType.
+type UnlockModemJSONRequestBody = ModemUnlock
+
+// ForgetWiFiJSONRequestBody defines body for ForgetWiFi for application/json ContentType.
+type ForgetWiFiJSONRequestBody = WiFiForget
+
+// JoinWiFiJSONRequestBody defines body for JoinWiFi for application/json ContentType.
+type JoinWiFiJSONRequestBody = WiFiJoin
+
+// ScanWiFiJSONRequestBody defines body for ScanWiFi for application/json ContentType.
+type ScanWiFiJSONRequestBody = HardwareChoice
+
+// SetMyPasswordJSONRequestBody defines body for SetMyPassword for application/json ContentType.
+type SetMyPasswordJSONRequestBody = PasswordChange
+
+// EndTotpJSONRequestBody defines body for EndTotp for application/json ContentType.
+type EndTotpJSONRequestBody = PasswordProof
+
+// BeginTotpJSONRequestBody defines body for BeginTotp for application/json ContentType.
+type BeginTotpJSONRequestBody = PasswordProof
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpCode
+
+// RatePasswordJSONRequestBody defines body for RatePassword for application/json ContentType.
+type RatePasswordJSONRequestBody = PasswordTry
+
+// AddRelayJSONRequestBody defines body for AddRelay for application/json ContentType.
+type AddRelayJSONRequestBody = RelayJoin
+
+// RemoveRelayJSONRequestBody defines body for RemoveRelay for application/json ContentType.
+type RemoveRelayJSONRequestBody = RelayName
+
+// AddRequestJSONRequestBody defines body for AddRequest for application/json ContentType.
+type AddRequestJSONRequestBody = NewRequest
+
+// AnswerRequestJSONRequestBody defines body for AnswerRequest for application/json ContentType.
+type AnswerRequestJSONRequestBody = RequestAnswer
+
+// SignInJSONRequestBody defines body for SignIn for application/json ContentType.
+type SignInJSONRequestBody = SignIn
+
+// PutSetupJSONRequestBody defines body for PutSetup for application/json ContentType.
+type PutSetupJSONRequestBody = SetupProgress
+
+// CreateFirstAdminJSONRequestBody defines body for CreateFirstAdmin for application/json ContentType.
+type CreateFirstAdminJSONRequestBody = FirstAdmin
+
+// AddTokenJSONRequestBody defines body for AddToken for application/json ContentType.
+type AddTokenJSONRequestBody = NewToken
+
+// DropTrialJSONRequestBody defines body for DropTrial for application/json ContentType.
+type DropTrialJSONRequestBody = TrialChoice
+
+// KeepTrialJSONRequestBody defines body for KeepTrial for application/json ContentType.
+type KeepTrialJSONRequestBody = TrialChoice
+
+// AddUserJSONRequestBody defines body for AddUser for application/json ContentType.
+type AddUserJSONRequestBody = NewUser
+
+// ChangeUserJSONRequestBody defines body for ChangeUser for application/json ContentType.
+type ChangeUserJSONRequestBody = UserChange
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -723,20 +2384,196 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListApps Names of applications and categories.
+	//
+	// Corresponds with GET /apps (the `ListApps` operationId).
+	ListApps(ctx context.Context, params *ListAppsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAudit Who changed what, before and after, the newest first.
+	//
+	// Corresponds with GET /audit (the `ListAudit` operationId).
+	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
+	//
+	// Corresponds with GET /capture (the `Capture` operationId).
+	Capture(ctx context.Context, params *CaptureParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCertificate The router's own certificate authority, for the page that explains how to install it.
+	//
+	// Corresponds with GET /certificate (the `GetCertificate` operationId).
+	GetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDevices Every device of the household.
 	//
 	// Corresponds with GET /devices (the `ListDevices` operationId).
 	ListDevices(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDraftWithBody Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /drafts (the `CreateDraft` operationId).
+	CreateDraftWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDraft Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /drafts (the `CreateDraft` operationId).
+	CreateDraft(ctx context.Context, body CreateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteDraft Throw a draft of mine away.
+	//
+	// Corresponds with DELETE /drafts/{id} (the `DeleteDraft` operationId).
+	DeleteDraft(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDraft A draft of mine, with what it would do now.
+	//
+	// Corresponds with GET /drafts/{id} (the `GetDraft` operationId).
+	GetDraft(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyDraftWithBody Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+	ApplyDraftWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyDraft Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+	ApplyDraft(ctx context.Context, id string, body ApplyDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEvents What happened, the newest first.
 	//
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListBlocked What the filter did not let pass, the newest first. The last 5,000 are kept.
+	//
+	// Corresponds with GET /filter/log (the `ListBlocked` operationId).
+	ListBlocked(ctx context.Context, params *ListBlockedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListFlows Running flows, the busiest first.
 	//
 	// Corresponds with GET /flows (the `ListFlows` operationId).
 	ListFlows(ctx context.Context, params *ListFlowsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHardware Devices that are or could be links, and what they say of themselves.
+	//
+	// Corresponds with GET /hardware (the `ListHardware` operationId).
+	ListHardware(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConnectModemWithBody Connect a modem; one that is a link's connects by itself.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+	ConnectModemWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConnectModem Connect a modem; one that is a link's connects by itself.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+	ConnectModem(ctx context.Context, body ConnectModemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteMessage Delete a short message.
+	//
+	// Corresponds with DELETE /hardware/modem/messages (the `DeleteMessage` operationId).
+	DeleteMessage(ctx context.Context, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMessages A modem's short messages.
+	//
+	// Corresponds with GET /hardware/modem/messages (the `ListMessages` operationId).
+	ListMessages(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendMessageWithBody Send a short message.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+	SendMessageWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendMessage Send a short message.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+	SendMessage(ctx context.Context, body SendMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetModemWithBody Start a modem anew.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+	ResetModemWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetModem Start a modem anew.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+	ResetModem(ctx context.Context, body ResetModemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnlockModemWithBody Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+	UnlockModemWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnlockModem Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+	UnlockModem(ctx context.Context, body UnlockModemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ForgetWiFiWithBody Leave a WiFi network and forget its password.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+	ForgetWiFiWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ForgetWiFi Leave a WiFi network and forget its password.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+	ForgetWiFi(ctx context.Context, body ForgetWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// JoinWiFiWithBody Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+	JoinWiFiWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// JoinWiFi Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+	JoinWiFi(ctx context.Context, body JoinWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ScanWiFiWithBody Look for WiFi networks; takes up to 20 seconds.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+	ScanWiFiWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ScanWiFi Look for WiFi networks; takes up to 20 seconds.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+	ScanWiFi(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLinks Every link with its health of the last five minutes.
 	//
@@ -747,6 +2584,81 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /live (the `StreamLive` operationId).
 	StreamLive(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMyPasswordWithBody Change my password; my other sessions end.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+	SetMyPasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMyPassword Change my password; my other sessions end.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+	SetMyPassword(ctx context.Context, body SetMyPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndTotpWithBody Turn the second factor off.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+	EndTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndTotp Turn the second factor off.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+	EndTotp(ctx context.Context, body EndTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginTotpWithBody Begin a second factor (TOTP); it counts once PUT has seen its first code.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+	BeginTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginTotp Begin a second factor (TOTP); it counts once PUT has seen its first code.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+	BeginTotp(ctx context.Context, body BeginTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotpWithBody Turn the second factor on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotp Turn the second factor on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+	ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RatePasswordWithBody What a password would be worth. Nothing is kept of it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /password/strength (the `RatePassword` operationId).
+	RatePasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RatePassword What a password would be worth. Nothing is kept of it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /password/strength (the `RatePassword` operationId).
+	RatePassword(ctx context.Context, body RatePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPeople The people of the policy; a member sees themselves.
+	//
+	// Corresponds with GET /people (the `ListPeople` operationId).
+	ListPeople(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPolicy The policy in force.
 	//
@@ -767,15 +2679,253 @@ type ClientInterface interface {
 	// Corresponds with POST /policy/check (the `CheckPolicy` operationId).
 	CheckPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetQoS How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
+	//
+	// Corresponds with GET /qos (the `GetQoS` operationId).
+	GetQoS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRelays Links that are bonds to a relay, with their paths as they are now.
+	//
+	// Corresponds with GET /relays (the `ListRelays` operationId).
+	ListRelays(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRelayWithBody Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /relays (the `AddRelay` operationId).
+	AddRelayWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRelay Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /relays (the `AddRelay` operationId).
+	AddRelay(ctx context.Context, body AddRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveRelayWithBody Take away a link that was added by a relay's code, and its key with it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+	RemoveRelayWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveRelay Take away a link that was added by a relay's code, and its key with it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+	RemoveRelay(ctx context.Context, body RemoveRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRequests What members asked for, the newest first. A member sees their own.
+	//
+	// Corresponds with GET /requests (the `ListRequests` operationId).
+	ListRequests(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRequestWithBody Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /requests (the `AddRequest` operationId).
+	AddRequestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRequest Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /requests (the `AddRequest` operationId).
+	AddRequest(ctx context.Context, body AddRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AnswerRequestWithBody Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+	AnswerRequestWithBody(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AnswerRequest Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+	AnswerRequest(ctx context.Context, id int64, body AnswerRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
+	//
+	// Corresponds with GET /rules (the `ListRules` operationId).
+	ListRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignOut Sign out; takes the cookie away.
+	//
+	// Corresponds with DELETE /session (the `SignOut` operationId).
+	SignOut(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSession Who I am. The first question of every page.
+	//
+	// Corresponds with GET /session (the `GetSession` operationId).
+	GetSession(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInWithBody Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /session (the `SignIn` operationId).
+	SignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignIn Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /session (the `SignIn` operationId).
+	SignIn(ctx context.Context, body SignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSessions Where I am signed in.
+	//
+	// Corresponds with GET /sessions (the `ListSessions` operationId).
+	ListSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndSession Sign out elsewhere.
+	//
+	// Corresponds with DELETE /sessions/{id} (the `EndSession` operationId).
+	EndSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSetup How far the first setup is.
+	//
+	// Corresponds with GET /setup (the `GetSetup` operationId).
+	GetSetup(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSetupWithBody Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /setup (the `PutSetup` operationId).
+	PutSetupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSetup Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /setup (the `PutSetup` operationId).
+	PutSetup(ctx context.Context, body PutSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFirstAdminWithBody Make the first admin and sign in as them. 409 when there are users already.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+	CreateFirstAdminWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFirstAdmin Make the first admin and sign in as them. 409 when there are users already.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+	CreateFirstAdmin(ctx context.Context, body CreateFirstAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetStatus The router at a glance.
 	//
 	// Corresponds with GET /status (the `GetStatus` operationId).
 	GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListTokens My tokens for programs.
+	//
+	// Corresponds with GET /tokens (the `ListTokens` operationId).
+	ListTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddTokenWithBody Make a token.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tokens (the `AddToken` operationId).
+	AddTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddToken Make a token.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tokens (the `AddToken` operationId).
+	AddToken(ctx context.Context, body AddTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteToken Take a token back.
+	//
+	// Corresponds with DELETE /tokens/{id} (the `DeleteToken` operationId).
+	DeleteToken(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTrial The trial that runs, if one does.
+	//
+	// Corresponds with GET /trial (the `GetTrial` operationId).
+	GetTrial(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DropTrialWithBody Go back at once. A member can take back only their own trial.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /trial/back (the `DropTrial` operationId).
+	DropTrialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DropTrial Go back at once. A member can take back only their own trial.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /trial/back (the `DropTrial` operationId).
+	DropTrial(ctx context.Context, body DropTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepTrialWithBody Keep what is tried. Only the login that began it can.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+	KeepTrialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepTrial Keep what is tried. Only the login that began it can.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+	KeepTrial(ctx context.Context, body KeepTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetUsage What was used, by device, application and link.
 	//
 	// Corresponds with GET /usage (the `GetUsage` operationId).
 	GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUsers Who may sign in.
+	//
+	// Corresponds with GET /users (the `ListUsers` operationId).
+	ListUsers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddUserWithBody Let someone in.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users (the `AddUser` operationId).
+	AddUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddUser Let someone in.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users (the `AddUser` operationId).
+	AddUser(ctx context.Context, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteUser Let somebody in no more.
+	//
+	// Corresponds with DELETE /users/{id} (the `DeleteUser` operationId).
+	DeleteUser(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeUserWithBody Change a user. A new password or role ends their sessions; the last admin stays one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+	ChangeUserWithBody(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeUser Change a user. A new password or role ends their sessions; the last admin stays one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+	ChangeUser(ctx context.Context, id int64, body ChangeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetWhy Which link a device's flow takes, and why.
 	//
@@ -783,11 +2933,169 @@ type ClientInterface interface {
 	GetWhy(ctx context.Context, params *GetWhyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// ListApps Names of applications and categories.
+//
+// Corresponds with GET /apps (the `ListApps` operationId).
+func (c *Client) ListApps(ctx context.Context, params *ListAppsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAppsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAudit Who changed what, before and after, the newest first.
+//
+// Corresponds with GET /audit (the `ListAudit` operationId).
+func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
+//
+// Corresponds with GET /capture (the `Capture` operationId).
+func (c *Client) Capture(ctx context.Context, params *CaptureParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCertificate The router's own certificate authority, for the page that explains how to install it.
+//
+// Corresponds with GET /certificate (the `GetCertificate` operationId).
+func (c *Client) GetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCertificateRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDevices Every device of the household.
 //
 // Corresponds with GET /devices (the `ListDevices` operationId).
 func (c *Client) ListDevices(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDevicesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDraftWithBody Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /drafts (the `CreateDraft` operationId).
+func (c *Client) CreateDraftWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDraftRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDraft Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /drafts (the `CreateDraft` operationId).
+func (c *Client) CreateDraft(ctx context.Context, body CreateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDraftRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteDraft Throw a draft of mine away.
+//
+// Corresponds with DELETE /drafts/{id} (the `DeleteDraft` operationId).
+func (c *Client) DeleteDraft(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteDraftRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDraft A draft of mine, with what it would do now.
+//
+// Corresponds with GET /drafts/{id} (the `GetDraft` operationId).
+func (c *Client) GetDraft(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDraftRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyDraftWithBody Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+func (c *Client) ApplyDraftWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyDraftRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyDraft Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+func (c *Client) ApplyDraft(ctx context.Context, id string, body ApplyDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyDraftRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -813,11 +3121,309 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 	return c.Client.Do(req)
 }
 
+// ListBlocked What the filter did not let pass, the newest first. The last 5,000 are kept.
+//
+// Corresponds with GET /filter/log (the `ListBlocked` operationId).
+func (c *Client) ListBlocked(ctx context.Context, params *ListBlockedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListBlockedRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListFlows Running flows, the busiest first.
 //
 // Corresponds with GET /flows (the `ListFlows` operationId).
 func (c *Client) ListFlows(ctx context.Context, params *ListFlowsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListFlowsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHardware Devices that are or could be links, and what they say of themselves.
+//
+// Corresponds with GET /hardware (the `ListHardware` operationId).
+func (c *Client) ListHardware(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHardwareRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConnectModemWithBody Connect a modem; one that is a link's connects by itself.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+func (c *Client) ConnectModemWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConnectModemRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConnectModem Connect a modem; one that is a link's connects by itself.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+func (c *Client) ConnectModem(ctx context.Context, body ConnectModemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConnectModemRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteMessage Delete a short message.
+//
+// Corresponds with DELETE /hardware/modem/messages (the `DeleteMessage` operationId).
+func (c *Client) DeleteMessage(ctx context.Context, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteMessageRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMessages A modem's short messages.
+//
+// Corresponds with GET /hardware/modem/messages (the `ListMessages` operationId).
+func (c *Client) ListMessages(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMessagesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendMessageWithBody Send a short message.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+func (c *Client) SendMessageWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendMessageRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendMessage Send a short message.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+func (c *Client) SendMessage(ctx context.Context, body SendMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendMessageRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetModemWithBody Start a modem anew.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+func (c *Client) ResetModemWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetModemRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetModem Start a modem anew.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+func (c *Client) ResetModem(ctx context.Context, body ResetModemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetModemRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnlockModemWithBody Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+func (c *Client) UnlockModemWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnlockModemRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnlockModem Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+func (c *Client) UnlockModem(ctx context.Context, body UnlockModemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnlockModemRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetWiFiWithBody Leave a WiFi network and forget its password.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+func (c *Client) ForgetWiFiWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetWiFiRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetWiFi Leave a WiFi network and forget its password.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+func (c *Client) ForgetWiFi(ctx context.Context, body ForgetWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetWiFiRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// JoinWiFiWithBody Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+func (c *Client) JoinWiFiWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewJoinWiFiRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// JoinWiFi Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+func (c *Client) JoinWiFi(ctx context.Context, body JoinWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewJoinWiFiRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ScanWiFiWithBody Look for WiFi networks; takes up to 20 seconds.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+func (c *Client) ScanWiFiWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewScanWiFiRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ScanWiFi Look for WiFi networks; takes up to 20 seconds.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+func (c *Client) ScanWiFi(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewScanWiFiRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -848,6 +3454,191 @@ func (c *Client) ListLinks(ctx context.Context, reqEditors ...RequestEditorFn) (
 // Corresponds with GET /live (the `StreamLive` operationId).
 func (c *Client) StreamLive(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamLiveRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMyPasswordWithBody Change my password; my other sessions end.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+func (c *Client) SetMyPasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMyPasswordRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMyPassword Change my password; my other sessions end.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+func (c *Client) SetMyPassword(ctx context.Context, body SetMyPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMyPasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndTotpWithBody Turn the second factor off.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+func (c *Client) EndTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndTotp Turn the second factor off.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+func (c *Client) EndTotp(ctx context.Context, body EndTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginTotpWithBody Begin a second factor (TOTP); it counts once PUT has seen its first code.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+func (c *Client) BeginTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginTotp Begin a second factor (TOTP); it counts once PUT has seen its first code.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+func (c *Client) BeginTotp(ctx context.Context, body BeginTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotpWithBody Turn the second factor on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotp Turn the second factor on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RatePasswordWithBody What a password would be worth. Nothing is kept of it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /password/strength (the `RatePassword` operationId).
+func (c *Client) RatePasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRatePasswordRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RatePassword What a password would be worth. Nothing is kept of it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /password/strength (the `RatePassword` operationId).
+func (c *Client) RatePassword(ctx context.Context, body RatePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRatePasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPeople The people of the policy; a member sees themselves.
+//
+// Corresponds with GET /people (the `ListPeople` operationId).
+func (c *Client) ListPeople(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPeopleRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -907,11 +3698,531 @@ func (c *Client) CheckPolicyWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
+// GetQoS How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
+//
+// Corresponds with GET /qos (the `GetQoS` operationId).
+func (c *Client) GetQoS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetQoSRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRelays Links that are bonds to a relay, with their paths as they are now.
+//
+// Corresponds with GET /relays (the `ListRelays` operationId).
+func (c *Client) ListRelays(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRelaysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRelayWithBody Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /relays (the `AddRelay` operationId).
+func (c *Client) AddRelayWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRelayRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRelay Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /relays (the `AddRelay` operationId).
+func (c *Client) AddRelay(ctx context.Context, body AddRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRelayRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveRelayWithBody Take away a link that was added by a relay's code, and its key with it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+func (c *Client) RemoveRelayWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveRelayRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveRelay Take away a link that was added by a relay's code, and its key with it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+func (c *Client) RemoveRelay(ctx context.Context, body RemoveRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveRelayRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRequests What members asked for, the newest first. A member sees their own.
+//
+// Corresponds with GET /requests (the `ListRequests` operationId).
+func (c *Client) ListRequests(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRequestsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRequestWithBody Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /requests (the `AddRequest` operationId).
+func (c *Client) AddRequestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRequestRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRequest Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /requests (the `AddRequest` operationId).
+func (c *Client) AddRequest(ctx context.Context, body AddRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRequestRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AnswerRequestWithBody Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+func (c *Client) AnswerRequestWithBody(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAnswerRequestRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AnswerRequest Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+func (c *Client) AnswerRequest(ctx context.Context, id int64, body AnswerRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAnswerRequestRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
+//
+// Corresponds with GET /rules (the `ListRules` operationId).
+func (c *Client) ListRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRulesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignOut Sign out; takes the cookie away.
+//
+// Corresponds with DELETE /session (the `SignOut` operationId).
+func (c *Client) SignOut(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignOutRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSession Who I am. The first question of every page.
+//
+// Corresponds with GET /session (the `GetSession` operationId).
+func (c *Client) GetSession(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSessionRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInWithBody Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /session (the `SignIn` operationId).
+func (c *Client) SignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignIn Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /session (the `SignIn` operationId).
+func (c *Client) SignIn(ctx context.Context, body SignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSessions Where I am signed in.
+//
+// Corresponds with GET /sessions (the `ListSessions` operationId).
+func (c *Client) ListSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSessionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndSession Sign out elsewhere.
+//
+// Corresponds with DELETE /sessions/{id} (the `EndSession` operationId).
+func (c *Client) EndSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndSessionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSetup How far the first setup is.
+//
+// Corresponds with GET /setup (the `GetSetup` operationId).
+func (c *Client) GetSetup(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSetupRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSetupWithBody Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /setup (the `PutSetup` operationId).
+func (c *Client) PutSetupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSetupRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSetup Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /setup (the `PutSetup` operationId).
+func (c *Client) PutSetup(ctx context.Context, body PutSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSetupRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFirstAdminWithBody Make the first admin and sign in as them. 409 when there are users already.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+func (c *Client) CreateFirstAdminWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFirstAdminRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFirstAdmin Make the first admin and sign in as them. 409 when there are users already.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+func (c *Client) CreateFirstAdmin(ctx context.Context, body CreateFirstAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFirstAdminRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetStatus The router at a glance.
 //
 // Corresponds with GET /status (the `GetStatus` operationId).
 func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetStatusRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTokens My tokens for programs.
+//
+// Corresponds with GET /tokens (the `ListTokens` operationId).
+func (c *Client) ListTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTokensRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddTokenWithBody Make a token.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tokens (the `AddToken` operationId).
+func (c *Client) AddTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddToken Make a token.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tokens (the `AddToken` operationId).
+func (c *Client) AddToken(ctx context.Context, body AddTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddTokenRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteToken Take a token back.
+//
+// Corresponds with DELETE /tokens/{id} (the `DeleteToken` operationId).
+func (c *Client) DeleteToken(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTokenRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTrial The trial that runs, if one does.
+//
+// Corresponds with GET /trial (the `GetTrial` operationId).
+func (c *Client) GetTrial(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTrialRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DropTrialWithBody Go back at once. A member can take back only their own trial.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /trial/back (the `DropTrial` operationId).
+func (c *Client) DropTrialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDropTrialRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DropTrial Go back at once. A member can take back only their own trial.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /trial/back (the `DropTrial` operationId).
+func (c *Client) DropTrial(ctx context.Context, body DropTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDropTrialRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepTrialWithBody Keep what is tried. Only the login that began it can.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+func (c *Client) KeepTrialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepTrialRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepTrial Keep what is tried. Only the login that began it can.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+func (c *Client) KeepTrial(ctx context.Context, body KeepTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepTrialRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -937,6 +4248,104 @@ func (c *Client) GetUsage(ctx context.Context, params *GetUsageParams, reqEditor
 	return c.Client.Do(req)
 }
 
+// ListUsers Who may sign in.
+//
+// Corresponds with GET /users (the `ListUsers` operationId).
+func (c *Client) ListUsers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUsersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddUserWithBody Let someone in.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users (the `AddUser` operationId).
+func (c *Client) AddUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddUserRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddUser Let someone in.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users (the `AddUser` operationId).
+func (c *Client) AddUser(ctx context.Context, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddUserRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteUser Let somebody in no more.
+//
+// Corresponds with DELETE /users/{id} (the `DeleteUser` operationId).
+func (c *Client) DeleteUser(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteUserRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeUserWithBody Change a user. A new password or role ends their sessions; the last admin stays one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+func (c *Client) ChangeUserWithBody(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeUserRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeUser Change a user. A new password or role ends their sessions; the last admin stays one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+func (c *Client) ChangeUser(ctx context.Context, id int64, body ChangeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeUserRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetWhy Which link a device's flow takes, and why.
 //
 // Corresponds with GET /why (the `GetWhy` operationId).
@@ -950,6 +4359,323 @@ func (c *Client) GetWhy(ctx context.Context, params *GetWhyParams, reqEditors ..
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListAppsRequest constructs an http.Request for the ListApps method
+func NewListAppsRequest(server string, params *ListAppsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/apps")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Language != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "language", *params.Language, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListAuditRequest constructs an http.Request for the ListAudit method
+func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Object != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "object", *params.Object, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Before != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCaptureRequest constructs an http.Request for the Capture method
+func NewCaptureRequest(server string, params *CaptureParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/capture")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device", params.Device, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Seconds != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "seconds", *params.Seconds, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Packets != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "packets", *params.Packets, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Bytes != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "bytes", *params.Bytes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCertificateRequest constructs an http.Request for the GetCertificate method
+func NewGetCertificateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/certificate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListDevicesRequest constructs an http.Request for the ListDevices method
@@ -975,6 +4701,161 @@ func NewListDevicesRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCreateDraftRequest calls the generic CreateDraft builder with application/json body
+func NewCreateDraftRequest(server string, body CreateDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateDraftRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateDraftRequestWithBody constructs an http.Request for the CreateDraft method, with any body, and a specified content type
+func NewCreateDraftRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/drafts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteDraftRequest constructs an http.Request for the DeleteDraft method
+func NewDeleteDraftRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/drafts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDraftRequest constructs an http.Request for the GetDraft method
+func NewGetDraftRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/drafts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewApplyDraftRequest calls the generic ApplyDraft builder with application/json body
+func NewApplyDraftRequest(server string, id string, body ApplyDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApplyDraftRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewApplyDraftRequestWithBody constructs an http.Request for the ApplyDraft method, with any body, and a specified content type
+func NewApplyDraftRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/drafts/%s/apply", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1006,6 +4887,96 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListBlockedRequest constructs an http.Request for the ListBlocked method
+func NewListBlockedRequest(server string, params *ListBlockedParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/filter/log")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Device != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device", *params.Device, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Person != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "person", *params.Person, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Rule != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "rule", *params.Rule, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Limit != nil {
 
@@ -1123,6 +5094,429 @@ func NewListFlowsRequest(server string, params *ListFlowsParams) (*http.Request,
 	return req, nil
 }
 
+// NewListHardwareRequest constructs an http.Request for the ListHardware method
+func NewListHardwareRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewConnectModemRequest calls the generic ConnectModem builder with application/json body
+func NewConnectModemRequest(server string, body ConnectModemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConnectModemRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConnectModemRequestWithBody constructs an http.Request for the ConnectModem method, with any body, and a specified content type
+func NewConnectModemRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/modem/connect")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteMessageRequest constructs an http.Request for the DeleteMessage method
+func NewDeleteMessageRequest(server string, params *DeleteMessageParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/modem/messages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Device != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device", *params.Device, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "id", params.Id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMessagesRequest constructs an http.Request for the ListMessages method
+func NewListMessagesRequest(server string, params *ListMessagesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/modem/messages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Device != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device", *params.Device, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSendMessageRequest calls the generic SendMessage builder with application/json body
+func NewSendMessageRequest(server string, body SendMessageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSendMessageRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSendMessageRequestWithBody constructs an http.Request for the SendMessage method, with any body, and a specified content type
+func NewSendMessageRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/modem/messages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResetModemRequest calls the generic ResetModem builder with application/json body
+func NewResetModemRequest(server string, body ResetModemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResetModemRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewResetModemRequestWithBody constructs an http.Request for the ResetModem method, with any body, and a specified content type
+func NewResetModemRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/modem/reset")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUnlockModemRequest calls the generic UnlockModem builder with application/json body
+func NewUnlockModemRequest(server string, body UnlockModemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUnlockModemRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewUnlockModemRequestWithBody constructs an http.Request for the UnlockModem method, with any body, and a specified content type
+func NewUnlockModemRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/modem/unlock")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewForgetWiFiRequest calls the generic ForgetWiFi builder with application/json body
+func NewForgetWiFiRequest(server string, body ForgetWiFiJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewForgetWiFiRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewForgetWiFiRequestWithBody constructs an http.Request for the ForgetWiFi method, with any body, and a specified content type
+func NewForgetWiFiRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/wifi/forget")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewJoinWiFiRequest calls the generic JoinWiFi builder with application/json body
+func NewJoinWiFiRequest(server string, body JoinWiFiJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewJoinWiFiRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewJoinWiFiRequestWithBody constructs an http.Request for the JoinWiFi method, with any body, and a specified content type
+func NewJoinWiFiRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/wifi/join")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewScanWiFiRequest calls the generic ScanWiFi builder with application/json body
+func NewScanWiFiRequest(server string, body ScanWiFiJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewScanWiFiRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewScanWiFiRequestWithBody constructs an http.Request for the ScanWiFi method, with any body, and a specified content type
+func NewScanWiFiRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/hardware/wifi/scan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListLinksRequest constructs an http.Request for the ListLinks method
 func NewListLinksRequest(server string) (*http.Request, error) {
 	var err error
@@ -1160,6 +5554,233 @@ func NewStreamLiveRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/live")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetMyPasswordRequest calls the generic SetMyPassword builder with application/json body
+func NewSetMyPasswordRequest(server string, body SetMyPasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetMyPasswordRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetMyPasswordRequestWithBody constructs an http.Request for the SetMyPassword method, with any body, and a specified content type
+func NewSetMyPasswordRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/me/password")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewEndTotpRequest calls the generic EndTotp builder with application/json body
+func NewEndTotpRequest(server string, body EndTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEndTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewEndTotpRequestWithBody constructs an http.Request for the EndTotp method, with any body, and a specified content type
+func NewEndTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/me/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewBeginTotpRequest calls the generic BeginTotp builder with application/json body
+func NewBeginTotpRequest(server string, body BeginTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBeginTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewBeginTotpRequestWithBody constructs an http.Request for the BeginTotp method, with any body, and a specified content type
+func NewBeginTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/me/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConfirmTotpRequest calls the generic ConfirmTotp builder with application/json body
+func NewConfirmTotpRequest(server string, body ConfirmTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmTotpRequestWithBody constructs an http.Request for the ConfirmTotp method, with any body, and a specified content type
+func NewConfirmTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/me/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRatePasswordRequest calls the generic RatePassword builder with application/json body
+func NewRatePasswordRequest(server string, body RatePasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRatePasswordRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRatePasswordRequestWithBody constructs an http.Request for the RatePassword method, with any body, and a specified content type
+func NewRatePasswordRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/password/strength")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListPeopleRequest constructs an http.Request for the ListPeople method
+func NewListPeopleRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/people")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1301,6 +5922,543 @@ func NewCheckPolicyRequestWithBody(server string, contentType string, body io.Re
 	return req, nil
 }
 
+// NewGetQoSRequest constructs an http.Request for the GetQoS method
+func NewGetQoSRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/qos")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRelaysRequest constructs an http.Request for the ListRelays method
+func NewListRelaysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/relays")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddRelayRequest calls the generic AddRelay builder with application/json body
+func NewAddRelayRequest(server string, body AddRelayJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddRelayRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddRelayRequestWithBody constructs an http.Request for the AddRelay method, with any body, and a specified content type
+func NewAddRelayRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/relays")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRemoveRelayRequest calls the generic RemoveRelay builder with application/json body
+func NewRemoveRelayRequest(server string, body RemoveRelayJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRemoveRelayRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRemoveRelayRequestWithBody constructs an http.Request for the RemoveRelay method, with any body, and a specified content type
+func NewRemoveRelayRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/relays/remove")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListRequestsRequest constructs an http.Request for the ListRequests method
+func NewListRequestsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddRequestRequest calls the generic AddRequest builder with application/json body
+func NewAddRequestRequest(server string, body AddRequestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddRequestRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddRequestRequestWithBody constructs an http.Request for the AddRequest method, with any body, and a specified content type
+func NewAddRequestRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAnswerRequestRequest calls the generic AnswerRequest builder with application/json body
+func NewAnswerRequestRequest(server string, id int64, body AnswerRequestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAnswerRequestRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewAnswerRequestRequestWithBody constructs an http.Request for the AnswerRequest method, with any body, and a specified content type
+func NewAnswerRequestRequestWithBody(server string, id int64, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests/%s/answer", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListRulesRequest constructs an http.Request for the ListRules method
+func NewListRulesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSignOutRequest constructs an http.Request for the SignOut method
+func NewSignOutRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/session")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSessionRequest constructs an http.Request for the GetSession method
+func NewGetSessionRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/session")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSignInRequest calls the generic SignIn builder with application/json body
+func NewSignInRequest(server string, body SignInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSignInRequestWithBody constructs an http.Request for the SignIn method, with any body, and a specified content type
+func NewSignInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/session")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListSessionsRequest constructs an http.Request for the ListSessions method
+func NewListSessionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEndSessionRequest constructs an http.Request for the EndSession method
+func NewEndSessionRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSetupRequest constructs an http.Request for the GetSetup method
+func NewGetSetupRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/setup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutSetupRequest calls the generic PutSetup builder with application/json body
+func NewPutSetupRequest(server string, body PutSetupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutSetupRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPutSetupRequestWithBody constructs an http.Request for the PutSetup method, with any body, and a specified content type
+func NewPutSetupRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/setup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateFirstAdminRequest calls the generic CreateFirstAdmin builder with application/json body
+func NewCreateFirstAdminRequest(server string, body CreateFirstAdminJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateFirstAdminRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateFirstAdminRequestWithBody constructs an http.Request for the CreateFirstAdmin method, with any body, and a specified content type
+func NewCreateFirstAdminRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/setup/admin")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetStatusRequest constructs an http.Request for the GetStatus method
 func NewGetStatusRequest(server string) (*http.Request, error) {
 	var err error
@@ -1324,6 +6482,214 @@ func NewGetStatusRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewListTokensRequest constructs an http.Request for the ListTokens method
+func NewListTokensRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddTokenRequest calls the generic AddToken builder with application/json body
+func NewAddTokenRequest(server string, body AddTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddTokenRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddTokenRequestWithBody constructs an http.Request for the AddToken method, with any body, and a specified content type
+func NewAddTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteTokenRequest constructs an http.Request for the DeleteToken method
+func NewDeleteTokenRequest(server string, id int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTrialRequest constructs an http.Request for the GetTrial method
+func NewGetTrialRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/trial")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDropTrialRequest calls the generic DropTrial builder with application/json body
+func NewDropTrialRequest(server string, body DropTrialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDropTrialRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDropTrialRequestWithBody constructs an http.Request for the DropTrial method, with any body, and a specified content type
+func NewDropTrialRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/trial/back")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewKeepTrialRequest calls the generic KeepTrial builder with application/json body
+func NewKeepTrialRequest(server string, body KeepTrialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeepTrialRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewKeepTrialRequestWithBody constructs an http.Request for the KeepTrial method, with any body, and a specified content type
+func NewKeepTrialRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/trial/keep")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1368,6 +6734,42 @@ func NewGetUsageRequest(server string, params *GetUsageParams) (*http.Request, e
 
 		}
 
+		if params.By != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "by", *params.By, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Device != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device", *params.Device, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Link != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "link", *params.Link, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.From != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
@@ -1402,6 +6804,154 @@ func NewGetUsageRequest(server string, params *GetUsageParams) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewListUsersRequest constructs an http.Request for the ListUsers method
+func NewListUsersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddUserRequest calls the generic AddUser builder with application/json body
+func NewAddUserRequest(server string, body AddUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddUserRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddUserRequestWithBody constructs an http.Request for the AddUser method, with any body, and a specified content type
+func NewAddUserRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteUserRequest constructs an http.Request for the DeleteUser method
+func NewDeleteUserRequest(server string, id int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeUserRequest calls the generic ChangeUser builder with application/json body
+func NewChangeUserRequest(server string, id int64, body ChangeUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeUserRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewChangeUserRequestWithBody constructs an http.Request for the ChangeUser method, with any body, and a specified content type
+func NewChangeUserRequestWithBody(server string, id int64, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1556,12 +7106,82 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAppsWithResponse Names of applications and categories.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /apps (the `ListApps` operationId).
+	ListAppsWithResponse(ctx context.Context, params *ListAppsParams, reqEditors ...RequestEditorFn) (*ListAppsResponse, error)
+
+	// ListAuditWithResponse Who changed what, before and after, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /audit (the `ListAudit` operationId).
+	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
+
+	// CaptureWithResponse What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /capture (the `Capture` operationId).
+	CaptureWithResponse(ctx context.Context, params *CaptureParams, reqEditors ...RequestEditorFn) (*CaptureResponse, error)
+
+	// GetCertificateWithResponse The router's own certificate authority, for the page that explains how to install it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /certificate (the `GetCertificate` operationId).
+	GetCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetCertificateResponse, error)
+
 	// ListDevicesWithResponse Every device of the household.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /devices (the `ListDevices` operationId).
 	ListDevicesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListDevicesResponse, error)
+
+	// CreateDraftWithBodyWithResponse Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /drafts (the `CreateDraft` operationId).
+	CreateDraftWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDraftResponse, error)
+
+	// CreateDraftWithResponse Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /drafts (the `CreateDraft` operationId).
+	CreateDraftWithResponse(ctx context.Context, body CreateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDraftResponse, error)
+
+	// DeleteDraftWithResponse Throw a draft of mine away.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /drafts/{id} (the `DeleteDraft` operationId).
+	DeleteDraftWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteDraftResponse, error)
+
+	// GetDraftWithResponse A draft of mine, with what it would do now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /drafts/{id} (the `GetDraft` operationId).
+	GetDraftWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetDraftResponse, error)
+
+	// ApplyDraftWithBodyWithResponse Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+	ApplyDraftWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyDraftResponse, error)
+
+	// ApplyDraftWithResponse Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+	ApplyDraftWithResponse(ctx context.Context, id string, body ApplyDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyDraftResponse, error)
 
 	// ListEventsWithResponse What happened, the newest first.
 	//
@@ -1570,12 +7190,138 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
 
+	// ListBlockedWithResponse What the filter did not let pass, the newest first. The last 5,000 are kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /filter/log (the `ListBlocked` operationId).
+	ListBlockedWithResponse(ctx context.Context, params *ListBlockedParams, reqEditors ...RequestEditorFn) (*ListBlockedResponse, error)
+
 	// ListFlowsWithResponse Running flows, the busiest first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /flows (the `ListFlows` operationId).
 	ListFlowsWithResponse(ctx context.Context, params *ListFlowsParams, reqEditors ...RequestEditorFn) (*ListFlowsResponse, error)
+
+	// ListHardwareWithResponse Devices that are or could be links, and what they say of themselves.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /hardware (the `ListHardware` operationId).
+	ListHardwareWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListHardwareResponse, error)
+
+	// ConnectModemWithBodyWithResponse Connect a modem; one that is a link's connects by itself.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+	ConnectModemWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConnectModemResponse, error)
+
+	// ConnectModemWithResponse Connect a modem; one that is a link's connects by itself.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+	ConnectModemWithResponse(ctx context.Context, body ConnectModemJSONRequestBody, reqEditors ...RequestEditorFn) (*ConnectModemResponse, error)
+
+	// DeleteMessageWithResponse Delete a short message.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /hardware/modem/messages (the `DeleteMessage` operationId).
+	DeleteMessageWithResponse(ctx context.Context, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*DeleteMessageResponse, error)
+
+	// ListMessagesWithResponse A modem's short messages.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /hardware/modem/messages (the `ListMessages` operationId).
+	ListMessagesWithResponse(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error)
+
+	// SendMessageWithBodyWithResponse Send a short message.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+	SendMessageWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendMessageResponse, error)
+
+	// SendMessageWithResponse Send a short message.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+	SendMessageWithResponse(ctx context.Context, body SendMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*SendMessageResponse, error)
+
+	// ResetModemWithBodyWithResponse Start a modem anew.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+	ResetModemWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetModemResponse, error)
+
+	// ResetModemWithResponse Start a modem anew.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+	ResetModemWithResponse(ctx context.Context, body ResetModemJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetModemResponse, error)
+
+	// UnlockModemWithBodyWithResponse Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+	UnlockModemWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UnlockModemResponse, error)
+
+	// UnlockModemWithResponse Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+	UnlockModemWithResponse(ctx context.Context, body UnlockModemJSONRequestBody, reqEditors ...RequestEditorFn) (*UnlockModemResponse, error)
+
+	// ForgetWiFiWithBodyWithResponse Leave a WiFi network and forget its password.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+	ForgetWiFiWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ForgetWiFiResponse, error)
+
+	// ForgetWiFiWithResponse Leave a WiFi network and forget its password.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+	ForgetWiFiWithResponse(ctx context.Context, body ForgetWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*ForgetWiFiResponse, error)
+
+	// JoinWiFiWithBodyWithResponse Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+	JoinWiFiWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*JoinWiFiResponse, error)
+
+	// JoinWiFiWithResponse Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+	JoinWiFiWithResponse(ctx context.Context, body JoinWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*JoinWiFiResponse, error)
+
+	// ScanWiFiWithBodyWithResponse Look for WiFi networks; takes up to 20 seconds.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+	ScanWiFiWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ScanWiFiResponse, error)
+
+	// ScanWiFiWithResponse Look for WiFi networks; takes up to 20 seconds.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+	ScanWiFiWithResponse(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*ScanWiFiResponse, error)
 
 	// ListLinksWithResponse Every link with its health of the last five minutes.
 	//
@@ -1590,6 +7336,83 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /live (the `StreamLive` operationId).
 	StreamLiveWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StreamLiveResponse, error)
+
+	// SetMyPasswordWithBodyWithResponse Change my password; my other sessions end.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+	SetMyPasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMyPasswordResponse, error)
+
+	// SetMyPasswordWithResponse Change my password; my other sessions end.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+	SetMyPasswordWithResponse(ctx context.Context, body SetMyPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMyPasswordResponse, error)
+
+	// EndTotpWithBodyWithResponse Turn the second factor off.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+	EndTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EndTotpResponse, error)
+
+	// EndTotpWithResponse Turn the second factor off.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+	EndTotpWithResponse(ctx context.Context, body EndTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*EndTotpResponse, error)
+
+	// BeginTotpWithBodyWithResponse Begin a second factor (TOTP); it counts once PUT has seen its first code.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+	BeginTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginTotpResponse, error)
+
+	// BeginTotpWithResponse Begin a second factor (TOTP); it counts once PUT has seen its first code.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+	BeginTotpWithResponse(ctx context.Context, body BeginTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginTotpResponse, error)
+
+	// ConfirmTotpWithBodyWithResponse Turn the second factor on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
+
+	// ConfirmTotpWithResponse Turn the second factor on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+	ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
+
+	// RatePasswordWithBodyWithResponse What a password would be worth. Nothing is kept of it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /password/strength (the `RatePassword` operationId).
+	RatePasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RatePasswordResponse, error)
+
+	// RatePasswordWithResponse What a password would be worth. Nothing is kept of it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /password/strength (the `RatePassword` operationId).
+	RatePasswordWithResponse(ctx context.Context, body RatePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*RatePasswordResponse, error)
+
+	// ListPeopleWithResponse The people of the policy; a member sees themselves.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /people (the `ListPeople` operationId).
+	ListPeopleWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPeopleResponse, error)
 
 	// GetPolicyWithResponse The policy in force.
 	//
@@ -1612,12 +7435,236 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /policy/check (the `CheckPolicy` operationId).
 	CheckPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckPolicyResponse, error)
 
+	// GetQoSWithResponse How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /qos (the `GetQoS` operationId).
+	GetQoSWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetQoSResponse, error)
+
+	// ListRelaysWithResponse Links that are bonds to a relay, with their paths as they are now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /relays (the `ListRelays` operationId).
+	ListRelaysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRelaysResponse, error)
+
+	// AddRelayWithBodyWithResponse Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /relays (the `AddRelay` operationId).
+	AddRelayWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddRelayResponse, error)
+
+	// AddRelayWithResponse Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /relays (the `AddRelay` operationId).
+	AddRelayWithResponse(ctx context.Context, body AddRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*AddRelayResponse, error)
+
+	// RemoveRelayWithBodyWithResponse Take away a link that was added by a relay's code, and its key with it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+	RemoveRelayWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveRelayResponse, error)
+
+	// RemoveRelayWithResponse Take away a link that was added by a relay's code, and its key with it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+	RemoveRelayWithResponse(ctx context.Context, body RemoveRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveRelayResponse, error)
+
+	// ListRequestsWithResponse What members asked for, the newest first. A member sees their own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /requests (the `ListRequests` operationId).
+	ListRequestsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error)
+
+	// AddRequestWithBodyWithResponse Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests (the `AddRequest` operationId).
+	AddRequestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddRequestResponse, error)
+
+	// AddRequestWithResponse Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests (the `AddRequest` operationId).
+	AddRequestWithResponse(ctx context.Context, body AddRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*AddRequestResponse, error)
+
+	// AnswerRequestWithBodyWithResponse Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+	AnswerRequestWithBodyWithResponse(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AnswerRequestResponse, error)
+
+	// AnswerRequestWithResponse Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+	AnswerRequestWithResponse(ctx context.Context, id int64, body AnswerRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*AnswerRequestResponse, error)
+
+	// ListRulesWithResponse The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /rules (the `ListRules` operationId).
+	ListRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRulesResponse, error)
+
+	// SignOutWithResponse Sign out; takes the cookie away.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /session (the `SignOut` operationId).
+	SignOutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*SignOutResponse, error)
+
+	// GetSessionWithResponse Who I am. The first question of every page.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /session (the `GetSession` operationId).
+	GetSessionWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
+
+	// SignInWithBodyWithResponse Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /session (the `SignIn` operationId).
+	SignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInResponse, error)
+
+	// SignInWithResponse Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /session (the `SignIn` operationId).
+	SignInWithResponse(ctx context.Context, body SignInJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInResponse, error)
+
+	// ListSessionsWithResponse Where I am signed in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sessions (the `ListSessions` operationId).
+	ListSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error)
+
+	// EndSessionWithResponse Sign out elsewhere.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /sessions/{id} (the `EndSession` operationId).
+	EndSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
+
+	// GetSetupWithResponse How far the first setup is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /setup (the `GetSetup` operationId).
+	GetSetupWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSetupResponse, error)
+
+	// PutSetupWithBodyWithResponse Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /setup (the `PutSetup` operationId).
+	PutSetupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSetupResponse, error)
+
+	// PutSetupWithResponse Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /setup (the `PutSetup` operationId).
+	PutSetupWithResponse(ctx context.Context, body PutSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSetupResponse, error)
+
+	// CreateFirstAdminWithBodyWithResponse Make the first admin and sign in as them. 409 when there are users already.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+	CreateFirstAdminWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFirstAdminResponse, error)
+
+	// CreateFirstAdminWithResponse Make the first admin and sign in as them. 409 when there are users already.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+	CreateFirstAdminWithResponse(ctx context.Context, body CreateFirstAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFirstAdminResponse, error)
+
 	// GetStatusWithResponse The router at a glance.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /status (the `GetStatus` operationId).
 	GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error)
+
+	// ListTokensWithResponse My tokens for programs.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tokens (the `ListTokens` operationId).
+	ListTokensWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListTokensResponse, error)
+
+	// AddTokenWithBodyWithResponse Make a token.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tokens (the `AddToken` operationId).
+	AddTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddTokenResponse, error)
+
+	// AddTokenWithResponse Make a token.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tokens (the `AddToken` operationId).
+	AddTokenWithResponse(ctx context.Context, body AddTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*AddTokenResponse, error)
+
+	// DeleteTokenWithResponse Take a token back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tokens/{id} (the `DeleteToken` operationId).
+	DeleteTokenWithResponse(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*DeleteTokenResponse, error)
+
+	// GetTrialWithResponse The trial that runs, if one does.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /trial (the `GetTrial` operationId).
+	GetTrialWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTrialResponse, error)
+
+	// DropTrialWithBodyWithResponse Go back at once. A member can take back only their own trial.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /trial/back (the `DropTrial` operationId).
+	DropTrialWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DropTrialResponse, error)
+
+	// DropTrialWithResponse Go back at once. A member can take back only their own trial.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /trial/back (the `DropTrial` operationId).
+	DropTrialWithResponse(ctx context.Context, body DropTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*DropTrialResponse, error)
+
+	// KeepTrialWithBodyWithResponse Keep what is tried. Only the login that began it can.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+	KeepTrialWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*KeepTrialResponse, error)
+
+	// KeepTrialWithResponse Keep what is tried. Only the login that began it can.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+	KeepTrialWithResponse(ctx context.Context, body KeepTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*KeepTrialResponse, error)
 
 	// GetUsageWithResponse What was used, by device, application and link.
 	//
@@ -1626,12 +7673,239 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /usage (the `GetUsage` operationId).
 	GetUsageWithResponse(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*GetUsageResponse, error)
 
+	// ListUsersWithResponse Who may sign in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users (the `ListUsers` operationId).
+	ListUsersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListUsersResponse, error)
+
+	// AddUserWithBodyWithResponse Let someone in.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users (the `AddUser` operationId).
+	AddUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddUserResponse, error)
+
+	// AddUserWithResponse Let someone in.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users (the `AddUser` operationId).
+	AddUserWithResponse(ctx context.Context, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*AddUserResponse, error)
+
+	// DeleteUserWithResponse Let somebody in no more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /users/{id} (the `DeleteUser` operationId).
+	DeleteUserWithResponse(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error)
+
+	// ChangeUserWithBodyWithResponse Change a user. A new password or role ends their sessions; the last admin stays one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+	ChangeUserWithBodyWithResponse(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeUserResponse, error)
+
+	// ChangeUserWithResponse Change a user. A new password or role ends their sessions; the last admin stays one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+	ChangeUserWithResponse(ctx context.Context, id int64, body ChangeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeUserResponse, error)
+
 	// GetWhyWithResponse Which link a device's flow takes, and why.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /why (the `GetWhy` operationId).
 	GetWhyWithResponse(ctx context.Context, params *GetWhyParams, reqEditors ...RequestEditorFn) (*GetWhyResponse, error)
+}
+
+type ListAppsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Apps
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAppsResponse) GetJSON200() *Apps {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListAppsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAppsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAppsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAppsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAppsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]AuditEntry
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditResponse) GetJSON200() *[]AuditEntry {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListAuditResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CaptureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CaptureResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CaptureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CaptureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CaptureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CaptureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Certificate
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCertificateResponse) GetJSON200() *Certificate {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetCertificateResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListDevicesResponse struct {
@@ -1676,6 +7950,191 @@ func (r ListDevicesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDevicesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Draft
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateDraftResponse) GetJSON200() *Draft {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateDraftResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteDraftResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Draft
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDraftResponse) GetJSON200() *Draft {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetDraftResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApplyDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trial
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApplyDraftResponse) GetJSON200() *Trial {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ApplyDraftResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApplyDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApplyDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApplyDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApplyDraftResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1730,6 +8189,54 @@ func (r ListEventsResponse) ContentType() string {
 	return ""
 }
 
+type ListBlockedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Blocked
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListBlockedResponse) GetJSON200() *[]Blocked {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListBlockedResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListBlockedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListBlockedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListBlockedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListBlockedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListFlowsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1772,6 +8279,486 @@ func (r ListFlowsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListFlowsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListHardwareResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Hardware
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHardwareResponse) GetJSON200() *[]Hardware {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListHardwareResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHardwareResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHardwareResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHardwareResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHardwareResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ConnectModemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hardware
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConnectModemResponse) GetJSON200() *Hardware {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ConnectModemResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConnectModemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConnectModemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConnectModemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConnectModemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteMessageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]ShortMessage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteMessageResponse) GetJSON200() *[]ShortMessage {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteMessageResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteMessageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteMessageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteMessageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteMessageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]ShortMessage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMessagesResponse) GetJSON200() *[]ShortMessage {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListMessagesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMessagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SendMessageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]ShortMessage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SendMessageResponse) GetJSON200() *[]ShortMessage {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SendMessageResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SendMessageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SendMessageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SendMessageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SendMessageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResetModemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hardware
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResetModemResponse) GetJSON200() *Hardware {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ResetModemResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetModemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetModemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetModemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetModemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UnlockModemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hardware
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UnlockModemResponse) GetJSON200() *Hardware {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UnlockModemResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnlockModemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnlockModemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnlockModemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnlockModemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ForgetWiFiResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hardware
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ForgetWiFiResponse) GetJSON200() *Hardware {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ForgetWiFiResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ForgetWiFiResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ForgetWiFiResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ForgetWiFiResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ForgetWiFiResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type JoinWiFiResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hardware
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r JoinWiFiResponse) GetJSON200() *Hardware {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r JoinWiFiResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r JoinWiFiResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r JoinWiFiResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r JoinWiFiResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r JoinWiFiResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ScanWiFiResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]WiFiNetwork
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ScanWiFiResponse) GetJSON200() *[]WiFiNetwork {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ScanWiFiResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ScanWiFiResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ScanWiFiResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ScanWiFiResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ScanWiFiResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1861,6 +8848,280 @@ func (r StreamLiveResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamLiveResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetMyPasswordResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SetMyPasswordResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetMyPasswordResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetMyPasswordResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetMyPasswordResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetMyPasswordResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EndTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r EndTotpResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type BeginTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TotpSecret
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BeginTotpResponse) GetJSON200() *TotpSecret {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r BeginTotpResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ConfirmTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmTotpResponse) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ConfirmTotpResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RatePasswordResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasswordStrength
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RatePasswordResponse) GetJSON200() *PasswordStrength {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r RatePasswordResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RatePasswordResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RatePasswordResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RatePasswordResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RatePasswordResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListPeopleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Person
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPeopleResponse) GetJSON200() *[]Person {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListPeopleResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPeopleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPeopleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPeopleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPeopleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2011,6 +9272,788 @@ func (r CheckPolicyResponse) ContentType() string {
 	return ""
 }
 
+type GetQoSResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QoS
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetQoSResponse) GetJSON200() *QoS {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetQoSResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetQoSResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetQoSResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetQoSResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetQoSResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRelaysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Bond
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRelaysResponse) GetJSON200() *[]Bond {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListRelaysResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRelaysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRelaysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRelaysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRelaysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddRelayResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *RelayName
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r AddRelayResponse) GetJSON202() *RelayName {
+	return r.JSON202
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddRelayResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddRelayResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddRelayResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddRelayResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddRelayResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveRelayResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *RelayName
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RemoveRelayResponse) GetJSON202() *RelayName {
+	return r.JSON202
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r RemoveRelayResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveRelayResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveRelayResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveRelayResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveRelayResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRequestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Request
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRequestsResponse) GetJSON200() *[]Request {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListRequestsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRequestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRequestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRequestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRequestsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddRequestResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AnswerRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AnswerRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AnswerRequestResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AnswerRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AnswerRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AnswerRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AnswerRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Rules
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRulesResponse) GetJSON200() *Rules {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListRulesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRulesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignOutResponse200Headers the declared response headers of an HTTP 200 response for SignOut
+type SignOutResponse200Headers struct {
+	SetCookie *string
+}
+
+type SignOutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SignOutResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignOutResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SignOutResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignOutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignOutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignOutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignOutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSessionResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInResponse200Headers the declared response headers of an HTTP 200 response for SignIn
+type SignInResponse200Headers struct {
+	SetCookie *string
+}
+
+type SignInResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SignInResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SignInResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]SessionEntry
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSessionsResponse) GetJSON200() *[]SessionEntry {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListSessionsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EndSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r EndSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSetupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Setup
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSetupResponse) GetJSON200() *Setup {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetSetupResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSetupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSetupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSetupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSetupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutSetupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Setup
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutSetupResponse) GetJSON200() *Setup {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r PutSetupResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutSetupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutSetupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutSetupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutSetupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateFirstAdminResponse200Headers the declared response headers of an HTTP 200 response for CreateFirstAdmin
+type CreateFirstAdminResponse200Headers struct {
+	SetCookie *string
+}
+
+type CreateFirstAdminResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CreateFirstAdminResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateFirstAdminResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateFirstAdminResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateFirstAdminResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateFirstAdminResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateFirstAdminResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateFirstAdminResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetStatusResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2053,6 +10096,287 @@ func (r GetStatusResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetStatusResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListTokensResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Token
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTokensResponse) GetJSON200() *[]Token {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListTokensResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTokensResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTokensResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTokensResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTokensResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FreshToken
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddTokenResponse) GetJSON200() *FreshToken {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddTokenResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteTokenResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetTrialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trial
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTrialResponse) GetJSON200() *Trial {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetTrialResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTrialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTrialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTrialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTrialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DropTrialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trial
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DropTrialResponse) GetJSON200() *Trial {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DropTrialResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DropTrialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DropTrialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DropTrialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DropTrialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KeepTrialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trial
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KeepTrialResponse) GetJSON200() *Trial {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r KeepTrialResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r KeepTrialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KeepTrialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KeepTrialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KeepTrialResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2107,6 +10431,191 @@ func (r GetUsageResponse) ContentType() string {
 	return ""
 }
 
+type ListUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]User
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListUsersResponse) GetJSON200() *[]User {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListUsersResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddUserResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteUserResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ChangeUserResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetWhyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2155,6 +10664,58 @@ func (r GetWhyResponse) ContentType() string {
 	return ""
 }
 
+// ListAppsWithResponse Names of applications and categories.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /apps (the `ListApps` operationId).
+func (c *ClientWithResponses) ListAppsWithResponse(ctx context.Context, params *ListAppsParams, reqEditors ...RequestEditorFn) (*ListAppsResponse, error) {
+	rsp, err := c.ListApps(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAppsResponse(rsp)
+}
+
+// ListAuditWithResponse Who changed what, before and after, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /audit (the `ListAudit` operationId).
+func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error) {
+	rsp, err := c.ListAudit(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditResponse(rsp)
+}
+
+// CaptureWithResponse What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /capture (the `Capture` operationId).
+func (c *ClientWithResponses) CaptureWithResponse(ctx context.Context, params *CaptureParams, reqEditors ...RequestEditorFn) (*CaptureResponse, error) {
+	rsp, err := c.Capture(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCaptureResponse(rsp)
+}
+
+// GetCertificateWithResponse The router's own certificate authority, for the page that explains how to install it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /certificate (the `GetCertificate` operationId).
+func (c *ClientWithResponses) GetCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetCertificateResponse, error) {
+	rsp, err := c.GetCertificate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCertificateResponse(rsp)
+}
+
 // ListDevicesWithResponse Every device of the household.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2166,6 +10727,84 @@ func (c *ClientWithResponses) ListDevicesWithResponse(ctx context.Context, reqEd
 		return nil, err
 	}
 	return ParseListDevicesResponse(rsp)
+}
+
+// CreateDraftWithBodyWithResponse Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /drafts (the `CreateDraft` operationId).
+func (c *ClientWithResponses) CreateDraftWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDraftResponse, error) {
+	rsp, err := c.CreateDraftWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDraftResponse(rsp)
+}
+
+// CreateDraftWithResponse Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /drafts (the `CreateDraft` operationId).
+func (c *ClientWithResponses) CreateDraftWithResponse(ctx context.Context, body CreateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDraftResponse, error) {
+	rsp, err := c.CreateDraft(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDraftResponse(rsp)
+}
+
+// DeleteDraftWithResponse Throw a draft of mine away.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /drafts/{id} (the `DeleteDraft` operationId).
+func (c *ClientWithResponses) DeleteDraftWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteDraftResponse, error) {
+	rsp, err := c.DeleteDraft(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteDraftResponse(rsp)
+}
+
+// GetDraftWithResponse A draft of mine, with what it would do now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /drafts/{id} (the `GetDraft` operationId).
+func (c *ClientWithResponses) GetDraftWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetDraftResponse, error) {
+	rsp, err := c.GetDraft(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDraftResponse(rsp)
+}
+
+// ApplyDraftWithBodyWithResponse Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+func (c *ClientWithResponses) ApplyDraftWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyDraftResponse, error) {
+	rsp, err := c.ApplyDraftWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyDraftResponse(rsp)
+}
+
+// ApplyDraftWithResponse Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /drafts/{id}/apply (the `ApplyDraft` operationId).
+func (c *ClientWithResponses) ApplyDraftWithResponse(ctx context.Context, id string, body ApplyDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyDraftResponse, error) {
+	rsp, err := c.ApplyDraft(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyDraftResponse(rsp)
 }
 
 // ListEventsWithResponse What happened, the newest first.
@@ -2181,6 +10820,19 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 	return ParseListEventsResponse(rsp)
 }
 
+// ListBlockedWithResponse What the filter did not let pass, the newest first. The last 5,000 are kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /filter/log (the `ListBlocked` operationId).
+func (c *ClientWithResponses) ListBlockedWithResponse(ctx context.Context, params *ListBlockedParams, reqEditors ...RequestEditorFn) (*ListBlockedResponse, error) {
+	rsp, err := c.ListBlocked(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListBlockedResponse(rsp)
+}
+
 // ListFlowsWithResponse Running flows, the busiest first.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2192,6 +10844,227 @@ func (c *ClientWithResponses) ListFlowsWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListFlowsResponse(rsp)
+}
+
+// ListHardwareWithResponse Devices that are or could be links, and what they say of themselves.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /hardware (the `ListHardware` operationId).
+func (c *ClientWithResponses) ListHardwareWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListHardwareResponse, error) {
+	rsp, err := c.ListHardware(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHardwareResponse(rsp)
+}
+
+// ConnectModemWithBodyWithResponse Connect a modem; one that is a link's connects by itself.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+func (c *ClientWithResponses) ConnectModemWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConnectModemResponse, error) {
+	rsp, err := c.ConnectModemWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConnectModemResponse(rsp)
+}
+
+// ConnectModemWithResponse Connect a modem; one that is a link's connects by itself.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/connect (the `ConnectModem` operationId).
+func (c *ClientWithResponses) ConnectModemWithResponse(ctx context.Context, body ConnectModemJSONRequestBody, reqEditors ...RequestEditorFn) (*ConnectModemResponse, error) {
+	rsp, err := c.ConnectModem(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConnectModemResponse(rsp)
+}
+
+// DeleteMessageWithResponse Delete a short message.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /hardware/modem/messages (the `DeleteMessage` operationId).
+func (c *ClientWithResponses) DeleteMessageWithResponse(ctx context.Context, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*DeleteMessageResponse, error) {
+	rsp, err := c.DeleteMessage(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteMessageResponse(rsp)
+}
+
+// ListMessagesWithResponse A modem's short messages.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /hardware/modem/messages (the `ListMessages` operationId).
+func (c *ClientWithResponses) ListMessagesWithResponse(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error) {
+	rsp, err := c.ListMessages(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMessagesResponse(rsp)
+}
+
+// SendMessageWithBodyWithResponse Send a short message.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+func (c *ClientWithResponses) SendMessageWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendMessageResponse, error) {
+	rsp, err := c.SendMessageWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendMessageResponse(rsp)
+}
+
+// SendMessageWithResponse Send a short message.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/messages (the `SendMessage` operationId).
+func (c *ClientWithResponses) SendMessageWithResponse(ctx context.Context, body SendMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*SendMessageResponse, error) {
+	rsp, err := c.SendMessage(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendMessageResponse(rsp)
+}
+
+// ResetModemWithBodyWithResponse Start a modem anew.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+func (c *ClientWithResponses) ResetModemWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetModemResponse, error) {
+	rsp, err := c.ResetModemWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetModemResponse(rsp)
+}
+
+// ResetModemWithResponse Start a modem anew.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/reset (the `ResetModem` operationId).
+func (c *ClientWithResponses) ResetModemWithResponse(ctx context.Context, body ResetModemJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetModemResponse, error) {
+	rsp, err := c.ResetModem(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetModemResponse(rsp)
+}
+
+// UnlockModemWithBodyWithResponse Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+func (c *ClientWithResponses) UnlockModemWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UnlockModemResponse, error) {
+	rsp, err := c.UnlockModemWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnlockModemResponse(rsp)
+}
+
+// UnlockModemWithResponse Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/modem/unlock (the `UnlockModem` operationId).
+func (c *ClientWithResponses) UnlockModemWithResponse(ctx context.Context, body UnlockModemJSONRequestBody, reqEditors ...RequestEditorFn) (*UnlockModemResponse, error) {
+	rsp, err := c.UnlockModem(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnlockModemResponse(rsp)
+}
+
+// ForgetWiFiWithBodyWithResponse Leave a WiFi network and forget its password.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+func (c *ClientWithResponses) ForgetWiFiWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ForgetWiFiResponse, error) {
+	rsp, err := c.ForgetWiFiWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetWiFiResponse(rsp)
+}
+
+// ForgetWiFiWithResponse Leave a WiFi network and forget its password.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/wifi/forget (the `ForgetWiFi` operationId).
+func (c *ClientWithResponses) ForgetWiFiWithResponse(ctx context.Context, body ForgetWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*ForgetWiFiResponse, error) {
+	rsp, err := c.ForgetWiFi(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetWiFiResponse(rsp)
+}
+
+// JoinWiFiWithBodyWithResponse Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+func (c *ClientWithResponses) JoinWiFiWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*JoinWiFiResponse, error) {
+	rsp, err := c.JoinWiFiWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseJoinWiFiResponse(rsp)
+}
+
+// JoinWiFiWithResponse Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/wifi/join (the `JoinWiFi` operationId).
+func (c *ClientWithResponses) JoinWiFiWithResponse(ctx context.Context, body JoinWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*JoinWiFiResponse, error) {
+	rsp, err := c.JoinWiFi(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseJoinWiFiResponse(rsp)
+}
+
+// ScanWiFiWithBodyWithResponse Look for WiFi networks; takes up to 20 seconds.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+func (c *ClientWithResponses) ScanWiFiWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ScanWiFiResponse, error) {
+	rsp, err := c.ScanWiFiWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseScanWiFiResponse(rsp)
+}
+
+// ScanWiFiWithResponse Look for WiFi networks; takes up to 20 seconds.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
+func (c *ClientWithResponses) ScanWiFiWithResponse(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*ScanWiFiResponse, error) {
+	rsp, err := c.ScanWiFi(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseScanWiFiResponse(rsp)
 }
 
 // ListLinksWithResponse Every link with its health of the last five minutes.
@@ -2218,6 +11091,149 @@ func (c *ClientWithResponses) StreamLiveWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseStreamLiveResponse(rsp)
+}
+
+// SetMyPasswordWithBodyWithResponse Change my password; my other sessions end.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+func (c *ClientWithResponses) SetMyPasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMyPasswordResponse, error) {
+	rsp, err := c.SetMyPasswordWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMyPasswordResponse(rsp)
+}
+
+// SetMyPasswordWithResponse Change my password; my other sessions end.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /me/password (the `SetMyPassword` operationId).
+func (c *ClientWithResponses) SetMyPasswordWithResponse(ctx context.Context, body SetMyPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMyPasswordResponse, error) {
+	rsp, err := c.SetMyPassword(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMyPasswordResponse(rsp)
+}
+
+// EndTotpWithBodyWithResponse Turn the second factor off.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+func (c *ClientWithResponses) EndTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EndTotpResponse, error) {
+	rsp, err := c.EndTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndTotpResponse(rsp)
+}
+
+// EndTotpWithResponse Turn the second factor off.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /me/totp (the `EndTotp` operationId).
+func (c *ClientWithResponses) EndTotpWithResponse(ctx context.Context, body EndTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*EndTotpResponse, error) {
+	rsp, err := c.EndTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndTotpResponse(rsp)
+}
+
+// BeginTotpWithBodyWithResponse Begin a second factor (TOTP); it counts once PUT has seen its first code.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+func (c *ClientWithResponses) BeginTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginTotpResponse, error) {
+	rsp, err := c.BeginTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginTotpResponse(rsp)
+}
+
+// BeginTotpWithResponse Begin a second factor (TOTP); it counts once PUT has seen its first code.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /me/totp (the `BeginTotp` operationId).
+func (c *ClientWithResponses) BeginTotpWithResponse(ctx context.Context, body BeginTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginTotpResponse, error) {
+	rsp, err := c.BeginTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginTotpResponse(rsp)
+}
+
+// ConfirmTotpWithBodyWithResponse Turn the second factor on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error) {
+	rsp, err := c.ConfirmTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpResponse(rsp)
+}
+
+// ConfirmTotpWithResponse Turn the second factor on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /me/totp (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error) {
+	rsp, err := c.ConfirmTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpResponse(rsp)
+}
+
+// RatePasswordWithBodyWithResponse What a password would be worth. Nothing is kept of it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /password/strength (the `RatePassword` operationId).
+func (c *ClientWithResponses) RatePasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RatePasswordResponse, error) {
+	rsp, err := c.RatePasswordWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRatePasswordResponse(rsp)
+}
+
+// RatePasswordWithResponse What a password would be worth. Nothing is kept of it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /password/strength (the `RatePassword` operationId).
+func (c *ClientWithResponses) RatePasswordWithResponse(ctx context.Context, body RatePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*RatePasswordResponse, error) {
+	rsp, err := c.RatePassword(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRatePasswordResponse(rsp)
+}
+
+// ListPeopleWithResponse The people of the policy; a member sees themselves.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /people (the `ListPeople` operationId).
+func (c *ClientWithResponses) ListPeopleWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPeopleResponse, error) {
+	rsp, err := c.ListPeople(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPeopleResponse(rsp)
 }
 
 // GetPolicyWithResponse The policy in force.
@@ -2259,6 +11275,305 @@ func (c *ClientWithResponses) CheckPolicyWithBodyWithResponse(ctx context.Contex
 	return ParseCheckPolicyResponse(rsp)
 }
 
+// GetQoSWithResponse How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /qos (the `GetQoS` operationId).
+func (c *ClientWithResponses) GetQoSWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetQoSResponse, error) {
+	rsp, err := c.GetQoS(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetQoSResponse(rsp)
+}
+
+// ListRelaysWithResponse Links that are bonds to a relay, with their paths as they are now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /relays (the `ListRelays` operationId).
+func (c *ClientWithResponses) ListRelaysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRelaysResponse, error) {
+	rsp, err := c.ListRelays(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRelaysResponse(rsp)
+}
+
+// AddRelayWithBodyWithResponse Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /relays (the `AddRelay` operationId).
+func (c *ClientWithResponses) AddRelayWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddRelayResponse, error) {
+	rsp, err := c.AddRelayWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRelayResponse(rsp)
+}
+
+// AddRelayWithResponse Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /relays (the `AddRelay` operationId).
+func (c *ClientWithResponses) AddRelayWithResponse(ctx context.Context, body AddRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*AddRelayResponse, error) {
+	rsp, err := c.AddRelay(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRelayResponse(rsp)
+}
+
+// RemoveRelayWithBodyWithResponse Take away a link that was added by a relay's code, and its key with it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+func (c *ClientWithResponses) RemoveRelayWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveRelayResponse, error) {
+	rsp, err := c.RemoveRelayWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveRelayResponse(rsp)
+}
+
+// RemoveRelayWithResponse Take away a link that was added by a relay's code, and its key with it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /relays/remove (the `RemoveRelay` operationId).
+func (c *ClientWithResponses) RemoveRelayWithResponse(ctx context.Context, body RemoveRelayJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveRelayResponse, error) {
+	rsp, err := c.RemoveRelay(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveRelayResponse(rsp)
+}
+
+// ListRequestsWithResponse What members asked for, the newest first. A member sees their own.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /requests (the `ListRequests` operationId).
+func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error) {
+	rsp, err := c.ListRequests(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRequestsResponse(rsp)
+}
+
+// AddRequestWithBodyWithResponse Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests (the `AddRequest` operationId).
+func (c *ClientWithResponses) AddRequestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddRequestResponse, error) {
+	rsp, err := c.AddRequestWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRequestResponse(rsp)
+}
+
+// AddRequestWithResponse Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests (the `AddRequest` operationId).
+func (c *ClientWithResponses) AddRequestWithResponse(ctx context.Context, body AddRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*AddRequestResponse, error) {
+	rsp, err := c.AddRequest(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRequestResponse(rsp)
+}
+
+// AnswerRequestWithBodyWithResponse Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+func (c *ClientWithResponses) AnswerRequestWithBodyWithResponse(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AnswerRequestResponse, error) {
+	rsp, err := c.AnswerRequestWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAnswerRequestResponse(rsp)
+}
+
+// AnswerRequestWithResponse Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
+func (c *ClientWithResponses) AnswerRequestWithResponse(ctx context.Context, id int64, body AnswerRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*AnswerRequestResponse, error) {
+	rsp, err := c.AnswerRequest(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAnswerRequestResponse(rsp)
+}
+
+// ListRulesWithResponse The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /rules (the `ListRules` operationId).
+func (c *ClientWithResponses) ListRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRulesResponse, error) {
+	rsp, err := c.ListRules(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRulesResponse(rsp)
+}
+
+// SignOutWithResponse Sign out; takes the cookie away.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /session (the `SignOut` operationId).
+func (c *ClientWithResponses) SignOutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*SignOutResponse, error) {
+	rsp, err := c.SignOut(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignOutResponse(rsp)
+}
+
+// GetSessionWithResponse Who I am. The first question of every page.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /session (the `GetSession` operationId).
+func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSessionResponse, error) {
+	rsp, err := c.GetSession(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSessionResponse(rsp)
+}
+
+// SignInWithBodyWithResponse Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /session (the `SignIn` operationId).
+func (c *ClientWithResponses) SignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInResponse, error) {
+	rsp, err := c.SignInWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInResponse(rsp)
+}
+
+// SignInWithResponse Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /session (the `SignIn` operationId).
+func (c *ClientWithResponses) SignInWithResponse(ctx context.Context, body SignInJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInResponse, error) {
+	rsp, err := c.SignIn(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInResponse(rsp)
+}
+
+// ListSessionsWithResponse Where I am signed in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sessions (the `ListSessions` operationId).
+func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error) {
+	rsp, err := c.ListSessions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSessionsResponse(rsp)
+}
+
+// EndSessionWithResponse Sign out elsewhere.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /sessions/{id} (the `EndSession` operationId).
+func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*EndSessionResponse, error) {
+	rsp, err := c.EndSession(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndSessionResponse(rsp)
+}
+
+// GetSetupWithResponse How far the first setup is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /setup (the `GetSetup` operationId).
+func (c *ClientWithResponses) GetSetupWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSetupResponse, error) {
+	rsp, err := c.GetSetup(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSetupResponse(rsp)
+}
+
+// PutSetupWithBodyWithResponse Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /setup (the `PutSetup` operationId).
+func (c *ClientWithResponses) PutSetupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSetupResponse, error) {
+	rsp, err := c.PutSetupWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSetupResponse(rsp)
+}
+
+// PutSetupWithResponse Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /setup (the `PutSetup` operationId).
+func (c *ClientWithResponses) PutSetupWithResponse(ctx context.Context, body PutSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSetupResponse, error) {
+	rsp, err := c.PutSetup(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSetupResponse(rsp)
+}
+
+// CreateFirstAdminWithBodyWithResponse Make the first admin and sign in as them. 409 when there are users already.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+func (c *ClientWithResponses) CreateFirstAdminWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFirstAdminResponse, error) {
+	rsp, err := c.CreateFirstAdminWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFirstAdminResponse(rsp)
+}
+
+// CreateFirstAdminWithResponse Make the first admin and sign in as them. 409 when there are users already.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /setup/admin (the `CreateFirstAdmin` operationId).
+func (c *ClientWithResponses) CreateFirstAdminWithResponse(ctx context.Context, body CreateFirstAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFirstAdminResponse, error) {
+	rsp, err := c.CreateFirstAdmin(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFirstAdminResponse(rsp)
+}
+
 // GetStatusWithResponse The router at a glance.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2270,6 +11585,123 @@ func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetStatusResponse(rsp)
+}
+
+// ListTokensWithResponse My tokens for programs.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tokens (the `ListTokens` operationId).
+func (c *ClientWithResponses) ListTokensWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListTokensResponse, error) {
+	rsp, err := c.ListTokens(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTokensResponse(rsp)
+}
+
+// AddTokenWithBodyWithResponse Make a token.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tokens (the `AddToken` operationId).
+func (c *ClientWithResponses) AddTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddTokenResponse, error) {
+	rsp, err := c.AddTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddTokenResponse(rsp)
+}
+
+// AddTokenWithResponse Make a token.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tokens (the `AddToken` operationId).
+func (c *ClientWithResponses) AddTokenWithResponse(ctx context.Context, body AddTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*AddTokenResponse, error) {
+	rsp, err := c.AddToken(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddTokenResponse(rsp)
+}
+
+// DeleteTokenWithResponse Take a token back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tokens/{id} (the `DeleteToken` operationId).
+func (c *ClientWithResponses) DeleteTokenWithResponse(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*DeleteTokenResponse, error) {
+	rsp, err := c.DeleteToken(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTokenResponse(rsp)
+}
+
+// GetTrialWithResponse The trial that runs, if one does.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /trial (the `GetTrial` operationId).
+func (c *ClientWithResponses) GetTrialWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTrialResponse, error) {
+	rsp, err := c.GetTrial(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTrialResponse(rsp)
+}
+
+// DropTrialWithBodyWithResponse Go back at once. A member can take back only their own trial.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /trial/back (the `DropTrial` operationId).
+func (c *ClientWithResponses) DropTrialWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DropTrialResponse, error) {
+	rsp, err := c.DropTrialWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDropTrialResponse(rsp)
+}
+
+// DropTrialWithResponse Go back at once. A member can take back only their own trial.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /trial/back (the `DropTrial` operationId).
+func (c *ClientWithResponses) DropTrialWithResponse(ctx context.Context, body DropTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*DropTrialResponse, error) {
+	rsp, err := c.DropTrial(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDropTrialResponse(rsp)
+}
+
+// KeepTrialWithBodyWithResponse Keep what is tried. Only the login that began it can.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+func (c *ClientWithResponses) KeepTrialWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*KeepTrialResponse, error) {
+	rsp, err := c.KeepTrialWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepTrialResponse(rsp)
+}
+
+// KeepTrialWithResponse Keep what is tried. Only the login that began it can.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /trial/keep (the `KeepTrial` operationId).
+func (c *ClientWithResponses) KeepTrialWithResponse(ctx context.Context, body KeepTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*KeepTrialResponse, error) {
+	rsp, err := c.KeepTrial(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepTrialResponse(rsp)
 }
 
 // GetUsageWithResponse What was used, by device, application and link.
@@ -2285,6 +11717,84 @@ func (c *ClientWithResponses) GetUsageWithResponse(ctx context.Context, params *
 	return ParseGetUsageResponse(rsp)
 }
 
+// ListUsersWithResponse Who may sign in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users (the `ListUsers` operationId).
+func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListUsersResponse, error) {
+	rsp, err := c.ListUsers(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListUsersResponse(rsp)
+}
+
+// AddUserWithBodyWithResponse Let someone in.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users (the `AddUser` operationId).
+func (c *ClientWithResponses) AddUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddUserResponse, error) {
+	rsp, err := c.AddUserWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddUserResponse(rsp)
+}
+
+// AddUserWithResponse Let someone in.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users (the `AddUser` operationId).
+func (c *ClientWithResponses) AddUserWithResponse(ctx context.Context, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*AddUserResponse, error) {
+	rsp, err := c.AddUser(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddUserResponse(rsp)
+}
+
+// DeleteUserWithResponse Let somebody in no more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /users/{id} (the `DeleteUser` operationId).
+func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error) {
+	rsp, err := c.DeleteUser(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteUserResponse(rsp)
+}
+
+// ChangeUserWithBodyWithResponse Change a user. A new password or role ends their sessions; the last admin stays one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+func (c *ClientWithResponses) ChangeUserWithBodyWithResponse(ctx context.Context, id int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeUserResponse, error) {
+	rsp, err := c.ChangeUserWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeUserResponse(rsp)
+}
+
+// ChangeUserWithResponse Change a user. A new password or role ends their sessions; the last admin stays one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{id} (the `ChangeUser` operationId).
+func (c *ClientWithResponses) ChangeUserWithResponse(ctx context.Context, id int64, body ChangeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeUserResponse, error) {
+	rsp, err := c.ChangeUser(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeUserResponse(rsp)
+}
+
 // GetWhyWithResponse Which link a device's flow takes, and why.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2296,6 +11806,131 @@ func (c *ClientWithResponses) GetWhyWithResponse(ctx context.Context, params *Ge
 		return nil, err
 	}
 	return ParseGetWhyResponse(rsp)
+}
+
+// ParseListAppsResponse parses an HTTP response from a ListAppsWithResponse call
+func ParseListAppsResponse(rsp *http.Response) (*ListAppsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAppsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Apps
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
+func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []AuditEntry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCaptureResponse parses an HTTP response from a CaptureWithResponse call
+func ParseCaptureResponse(rsp *http.Response) (*CaptureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CaptureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCertificateResponse parses an HTTP response from a GetCertificateWithResponse call
+func ParseGetCertificateResponse(rsp *http.Response) (*GetCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Certificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListDevicesResponse parses an HTTP response from a ListDevicesWithResponse call
@@ -2314,6 +11949,134 @@ func ParseListDevicesResponse(rsp *http.Response) (*ListDevicesResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest []Device
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateDraftResponse parses an HTTP response from a CreateDraftWithResponse call
+func ParseCreateDraftResponse(rsp *http.Response) (*CreateDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Draft
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteDraftResponse parses an HTTP response from a DeleteDraftWithResponse call
+func ParseDeleteDraftResponse(rsp *http.Response) (*DeleteDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDraftResponse parses an HTTP response from a GetDraftWithResponse call
+func ParseGetDraftResponse(rsp *http.Response) (*GetDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Draft
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApplyDraftResponse parses an HTTP response from a ApplyDraftWithResponse call
+func ParseApplyDraftResponse(rsp *http.Response) (*ApplyDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApplyDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trial
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -2364,6 +12127,39 @@ func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 	return response, nil
 }
 
+// ParseListBlockedResponse parses an HTTP response from a ListBlockedWithResponse call
+func ParseListBlockedResponse(rsp *http.Response) (*ListBlockedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListBlockedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Blocked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListFlowsResponse parses an HTTP response from a ListFlowsWithResponse call
 func ParseListFlowsResponse(rsp *http.Response) (*ListFlowsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2380,6 +12176,336 @@ func ParseListFlowsResponse(rsp *http.Response) (*ListFlowsResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest []Flow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHardwareResponse parses an HTTP response from a ListHardwareWithResponse call
+func ParseListHardwareResponse(rsp *http.Response) (*ListHardwareResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHardwareResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Hardware
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseConnectModemResponse parses an HTTP response from a ConnectModemWithResponse call
+func ParseConnectModemResponse(rsp *http.Response) (*ConnectModemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConnectModemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hardware
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteMessageResponse parses an HTTP response from a DeleteMessageWithResponse call
+func ParseDeleteMessageResponse(rsp *http.Response) (*DeleteMessageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteMessageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []ShortMessage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListMessagesResponse parses an HTTP response from a ListMessagesWithResponse call
+func ParseListMessagesResponse(rsp *http.Response) (*ListMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []ShortMessage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSendMessageResponse parses an HTTP response from a SendMessageWithResponse call
+func ParseSendMessageResponse(rsp *http.Response) (*SendMessageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SendMessageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []ShortMessage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResetModemResponse parses an HTTP response from a ResetModemWithResponse call
+func ParseResetModemResponse(rsp *http.Response) (*ResetModemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetModemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hardware
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUnlockModemResponse parses an HTTP response from a UnlockModemWithResponse call
+func ParseUnlockModemResponse(rsp *http.Response) (*UnlockModemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnlockModemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hardware
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseForgetWiFiResponse parses an HTTP response from a ForgetWiFiWithResponse call
+func ParseForgetWiFiResponse(rsp *http.Response) (*ForgetWiFiResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ForgetWiFiResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hardware
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseJoinWiFiResponse parses an HTTP response from a JoinWiFiWithResponse call
+func ParseJoinWiFiResponse(rsp *http.Response) (*JoinWiFiResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &JoinWiFiResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hardware
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseScanWiFiResponse parses an HTTP response from a ScanWiFiWithResponse call
+func ParseScanWiFiResponse(rsp *http.Response) (*ScanWiFiResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ScanWiFiResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []WiFiNetwork
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -2444,6 +12570,196 @@ func ParseStreamLiveResponse(rsp *http.Response) (*StreamLiveResponse, error) {
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetMyPasswordResponse parses an HTTP response from a SetMyPasswordWithResponse call
+func ParseSetMyPasswordResponse(rsp *http.Response) (*SetMyPasswordResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetMyPasswordResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEndTotpResponse parses an HTTP response from a EndTotpWithResponse call
+func ParseEndTotpResponse(rsp *http.Response) (*EndTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseBeginTotpResponse parses an HTTP response from a BeginTotpWithResponse call
+func ParseBeginTotpResponse(rsp *http.Response) (*BeginTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TotpSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseConfirmTotpResponse parses an HTTP response from a ConfirmTotpWithResponse call
+func ParseConfirmTotpResponse(rsp *http.Response) (*ConfirmTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRatePasswordResponse parses an HTTP response from a RatePasswordWithResponse call
+func ParseRatePasswordResponse(rsp *http.Response) (*RatePasswordResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RatePasswordResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasswordStrength
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPeopleResponse parses an HTTP response from a ListPeopleWithResponse call
+func ParseListPeopleResponse(rsp *http.Response) (*ListPeopleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPeopleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Person
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -2555,6 +12871,569 @@ func ParseCheckPolicyResponse(rsp *http.Response) (*CheckPolicyResponse, error) 
 	return response, nil
 }
 
+// ParseGetQoSResponse parses an HTTP response from a GetQoSWithResponse call
+func ParseGetQoSResponse(rsp *http.Response) (*GetQoSResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetQoSResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QoS
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRelaysResponse parses an HTTP response from a ListRelaysWithResponse call
+func ParseListRelaysResponse(rsp *http.Response) (*ListRelaysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRelaysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Bond
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddRelayResponse parses an HTTP response from a AddRelayWithResponse call
+func ParseAddRelayResponse(rsp *http.Response) (*AddRelayResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddRelayResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest RelayName
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveRelayResponse parses an HTTP response from a RemoveRelayWithResponse call
+func ParseRemoveRelayResponse(rsp *http.Response) (*RemoveRelayResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveRelayResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest RelayName
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRequestsResponse parses an HTTP response from a ListRequestsWithResponse call
+func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRequestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddRequestResponse parses an HTTP response from a AddRequestWithResponse call
+func ParseAddRequestResponse(rsp *http.Response) (*AddRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAnswerRequestResponse parses an HTTP response from a AnswerRequestWithResponse call
+func ParseAnswerRequestResponse(rsp *http.Response) (*AnswerRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AnswerRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRulesResponse parses an HTTP response from a ListRulesWithResponse call
+func ParseListRulesResponse(rsp *http.Response) (*ListRulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Rules
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSignOutResponse parses an HTTP response from a SignOutWithResponse call
+func ParseSignOutResponse(rsp *http.Response) (*SignOutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignOutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SignOutResponse200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSessionResponse parses an HTTP response from a GetSessionWithResponse call
+func ParseGetSessionResponse(rsp *http.Response) (*GetSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSignInResponse parses an HTTP response from a SignInWithResponse call
+func ParseSignInResponse(rsp *http.Response) (*SignInResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SignInResponse200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSessionsResponse parses an HTTP response from a ListSessionsWithResponse call
+func ParseListSessionsResponse(rsp *http.Response) (*ListSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []SessionEntry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEndSessionResponse parses an HTTP response from a EndSessionWithResponse call
+func ParseEndSessionResponse(rsp *http.Response) (*EndSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSetupResponse parses an HTTP response from a GetSetupWithResponse call
+func ParseGetSetupResponse(rsp *http.Response) (*GetSetupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSetupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Setup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutSetupResponse parses an HTTP response from a PutSetupWithResponse call
+func ParsePutSetupResponse(rsp *http.Response) (*PutSetupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutSetupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Setup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateFirstAdminResponse parses an HTTP response from a CreateFirstAdminWithResponse call
+func ParseCreateFirstAdminResponse(rsp *http.Response) (*CreateFirstAdminResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateFirstAdminResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CreateFirstAdminResponse200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetStatusResponse parses an HTTP response from a GetStatusWithResponse call
 func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2588,6 +13467,200 @@ func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 	return response, nil
 }
 
+// ParseListTokensResponse parses an HTTP response from a ListTokensWithResponse call
+func ParseListTokensResponse(rsp *http.Response) (*ListTokensResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTokensResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Token
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddTokenResponse parses an HTTP response from a AddTokenWithResponse call
+func ParseAddTokenResponse(rsp *http.Response) (*AddTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FreshToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTokenResponse parses an HTTP response from a DeleteTokenWithResponse call
+func ParseDeleteTokenResponse(rsp *http.Response) (*DeleteTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetTrialResponse parses an HTTP response from a GetTrialWithResponse call
+func ParseGetTrialResponse(rsp *http.Response) (*GetTrialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTrialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDropTrialResponse parses an HTTP response from a DropTrialWithResponse call
+func ParseDropTrialResponse(rsp *http.Response) (*DropTrialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DropTrialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseKeepTrialResponse parses an HTTP response from a KeepTrialWithResponse call
+func ParseKeepTrialResponse(rsp *http.Response) (*KeepTrialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KeepTrialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetUsageResponse parses an HTTP response from a GetUsageWithResponse call
 func ParseGetUsageResponse(rsp *http.Response) (*GetUsageResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2604,6 +13677,134 @@ func ParseGetUsageResponse(rsp *http.Response) (*GetUsageResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest []Usage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListUsersResponse parses an HTTP response from a ListUsersWithResponse call
+func ParseListUsersResponse(rsp *http.Response) (*ListUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddUserResponse parses an HTTP response from a AddUserWithResponse call
+func ParseAddUserResponse(rsp *http.Response) (*AddUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteUserResponse parses an HTTP response from a DeleteUserWithResponse call
+func ParseDeleteUserResponse(rsp *http.Response) (*DeleteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeUserResponse parses an HTTP response from a ChangeUserWithResponse call
+func ParseChangeUserResponse(rsp *http.Response) (*ChangeUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -2656,21 +13857,96 @@ func ParseGetWhyResponse(rsp *http.Response) (*GetWhyResponse, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListApps Names of applications and categories.
+	// (GET /apps)
+	ListApps(ctx echo.Context, params ListAppsParams) error
+	// ListAudit Who changed what, before and after, the newest first.
+	// (GET /audit)
+	ListAudit(ctx echo.Context, params ListAuditParams) error
+	// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
+	// (GET /capture)
+	Capture(ctx echo.Context, params CaptureParams) error
+	// GetCertificate The router's own certificate authority, for the page that explains how to install it.
+	// (GET /certificate)
+	GetCertificate(ctx echo.Context) error
 	// ListDevices Every device of the household.
 	// (GET /devices)
 	ListDevices(ctx echo.Context) error
+	// CreateDraft Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+	// (POST /drafts)
+	CreateDraft(ctx echo.Context) error
+	// DeleteDraft Throw a draft of mine away.
+	// (DELETE /drafts/{id})
+	DeleteDraft(ctx echo.Context, id string) error
+	// GetDraft A draft of mine, with what it would do now.
+	// (GET /drafts/{id})
+	GetDraft(ctx echo.Context, id string) error
+	// ApplyDraft Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+	// (POST /drafts/{id}/apply)
+	ApplyDraft(ctx echo.Context, id string) error
 	// ListEvents What happened, the newest first.
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ListBlocked What the filter did not let pass, the newest first. The last 5,000 are kept.
+	// (GET /filter/log)
+	ListBlocked(ctx echo.Context, params ListBlockedParams) error
 	// ListFlows Running flows, the busiest first.
 	// (GET /flows)
 	ListFlows(ctx echo.Context, params ListFlowsParams) error
+	// ListHardware Devices that are or could be links, and what they say of themselves.
+	// (GET /hardware)
+	ListHardware(ctx echo.Context) error
+	// ConnectModem Connect a modem; one that is a link's connects by itself.
+	// (POST /hardware/modem/connect)
+	ConnectModem(ctx echo.Context) error
+	// DeleteMessage Delete a short message.
+	// (DELETE /hardware/modem/messages)
+	DeleteMessage(ctx echo.Context, params DeleteMessageParams) error
+	// ListMessages A modem's short messages.
+	// (GET /hardware/modem/messages)
+	ListMessages(ctx echo.Context, params ListMessagesParams) error
+	// SendMessage Send a short message.
+	// (POST /hardware/modem/messages)
+	SendMessage(ctx echo.Context) error
+	// ResetModem Start a modem anew.
+	// (POST /hardware/modem/reset)
+	ResetModem(ctx echo.Context) error
+	// UnlockModem Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+	// (POST /hardware/modem/unlock)
+	UnlockModem(ctx echo.Context) error
+	// ForgetWiFi Leave a WiFi network and forget its password.
+	// (POST /hardware/wifi/forget)
+	ForgetWiFi(ctx echo.Context) error
+	// JoinWiFi Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+	// (POST /hardware/wifi/join)
+	JoinWiFi(ctx echo.Context) error
+	// ScanWiFi Look for WiFi networks; takes up to 20 seconds.
+	// (POST /hardware/wifi/scan)
+	ScanWiFi(ctx echo.Context) error
 	// ListLinks Every link with its health of the last five minutes.
 	// (GET /links)
 	ListLinks(ctx echo.Context) error
 	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 	// (GET /live)
 	StreamLive(ctx echo.Context) error
+	// SetMyPassword Change my password; my other sessions end.
+	// (PUT /me/password)
+	SetMyPassword(ctx echo.Context) error
+	// EndTotp Turn the second factor off.
+	// (DELETE /me/totp)
+	EndTotp(ctx echo.Context) error
+	// BeginTotp Begin a second factor (TOTP); it counts once PUT has seen its first code.
+	// (POST /me/totp)
+	BeginTotp(ctx echo.Context) error
+	// ConfirmTotp Turn the second factor on.
+	// (PUT /me/totp)
+	ConfirmTotp(ctx echo.Context) error
+	// RatePassword What a password would be worth. Nothing is kept of it.
+	// (POST /password/strength)
+	RatePassword(ctx echo.Context) error
+	// ListPeople The people of the policy; a member sees themselves.
+	// (GET /people)
+	ListPeople(ctx echo.Context) error
 	// GetPolicy The policy in force.
 	// (GET /policy)
 	GetPolicy(ctx echo.Context) error
@@ -2680,12 +13956,90 @@ type ServerInterface interface {
 	// CheckPolicy Check a policy without applying it.
 	// (POST /policy/check)
 	CheckPolicy(ctx echo.Context) error
+	// GetQoS How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
+	// (GET /qos)
+	GetQoS(ctx echo.Context) error
+	// ListRelays Links that are bonds to a relay, with their paths as they are now.
+	// (GET /relays)
+	ListRelays(ctx echo.Context) error
+	// AddRelay Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+	// (POST /relays)
+	AddRelay(ctx echo.Context) error
+	// RemoveRelay Take away a link that was added by a relay's code, and its key with it.
+	// (POST /relays/remove)
+	RemoveRelay(ctx echo.Context) error
+	// ListRequests What members asked for, the newest first. A member sees their own.
+	// (GET /requests)
+	ListRequests(ctx echo.Context) error
+	// AddRequest Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+	// (POST /requests)
+	AddRequest(ctx echo.Context) error
+	// AnswerRequest Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+	// (POST /requests/{id}/answer)
+	AnswerRequest(ctx echo.Context, id int64) error
+	// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
+	// (GET /rules)
+	ListRules(ctx echo.Context) error
+	// SignOut Sign out; takes the cookie away.
+	// (DELETE /session)
+	SignOut(ctx echo.Context) error
+	// GetSession Who I am. The first question of every page.
+	// (GET /session)
+	GetSession(ctx echo.Context) error
+	// SignIn Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+	// (POST /session)
+	SignIn(ctx echo.Context) error
+	// ListSessions Where I am signed in.
+	// (GET /sessions)
+	ListSessions(ctx echo.Context) error
+	// EndSession Sign out elsewhere.
+	// (DELETE /sessions/{id})
+	EndSession(ctx echo.Context, id string) error
+	// GetSetup How far the first setup is.
+	// (GET /setup)
+	GetSetup(ctx echo.Context) error
+	// PutSetup Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+	// (PUT /setup)
+	PutSetup(ctx echo.Context) error
+	// CreateFirstAdmin Make the first admin and sign in as them. 409 when there are users already.
+	// (POST /setup/admin)
+	CreateFirstAdmin(ctx echo.Context) error
 	// GetStatus The router at a glance.
 	// (GET /status)
 	GetStatus(ctx echo.Context) error
+	// ListTokens My tokens for programs.
+	// (GET /tokens)
+	ListTokens(ctx echo.Context) error
+	// AddToken Make a token.
+	// (POST /tokens)
+	AddToken(ctx echo.Context) error
+	// DeleteToken Take a token back.
+	// (DELETE /tokens/{id})
+	DeleteToken(ctx echo.Context, id int64) error
+	// GetTrial The trial that runs, if one does.
+	// (GET /trial)
+	GetTrial(ctx echo.Context) error
+	// DropTrial Go back at once. A member can take back only their own trial.
+	// (POST /trial/back)
+	DropTrial(ctx echo.Context) error
+	// KeepTrial Keep what is tried. Only the login that began it can.
+	// (POST /trial/keep)
+	KeepTrial(ctx echo.Context) error
 	// GetUsage What was used, by device, application and link.
 	// (GET /usage)
 	GetUsage(ctx echo.Context, params GetUsageParams) error
+	// ListUsers Who may sign in.
+	// (GET /users)
+	ListUsers(ctx echo.Context) error
+	// AddUser Let someone in.
+	// (POST /users)
+	AddUser(ctx echo.Context) error
+	// DeleteUser Let somebody in no more.
+	// (DELETE /users/{id})
+	DeleteUser(ctx echo.Context, id int64) error
+	// ChangeUser Change a user. A new password or role ends their sessions; the last admin stays one.
+	// (PATCH /users/{id})
+	ChangeUser(ctx echo.Context, id int64) error
 	// GetWhy Which link a device's flow takes, and why.
 	// (GET /why)
 	GetWhy(ctx echo.Context, params GetWhyParams) error
@@ -2696,12 +14050,209 @@ type ServerInterfaceWrapper struct {
 	Handler ServerInterface
 }
 
+// ListApps converts echo context to params.
+func (w *ServerInterfaceWrapper) ListApps(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAppsParams
+	// ------------- Optional query parameter "language" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "language", ctx.QueryParams(), &params.Language, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter language: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListApps(ctx, params)
+	return err
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "object" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "object", ctx.QueryParams(), &params.Object, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter object: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, params)
+	return err
+}
+
+// Capture converts echo context to params.
+func (w *ServerInterfaceWrapper) Capture(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CaptureParams
+	// ------------- Required query parameter "device" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "device", ctx.QueryParams(), &params.Device, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter device: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "port" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "port", ctx.QueryParams(), &params.Port, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter port: %s", err))
+	}
+
+	// ------------- Optional query parameter "seconds" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "seconds", ctx.QueryParams(), &params.Seconds, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter seconds: %s", err))
+	}
+
+	// ------------- Optional query parameter "packets" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "packets", ctx.QueryParams(), &params.Packets, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter packets: %s", err))
+	}
+
+	// ------------- Optional query parameter "bytes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "bytes", ctx.QueryParams(), &params.Bytes, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter bytes: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Capture(ctx, params)
+	return err
+}
+
+// GetCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCertificate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCertificate(ctx)
+	return err
+}
+
 // ListDevices converts echo context to params.
 func (w *ServerInterfaceWrapper) ListDevices(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListDevices(ctx)
+	return err
+}
+
+// CreateDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateDraft(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateDraft(ctx)
+	return err
+}
+
+// DeleteDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteDraft(ctx, id)
+	return err
+}
+
+// GetDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDraft(ctx, id)
+	return err
+}
+
+// ApplyDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) ApplyDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApplyDraft(ctx, id)
 	return err
 }
 
@@ -2720,6 +14271,45 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ListBlocked converts echo context to params.
+func (w *ServerInterfaceWrapper) ListBlocked(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBlockedParams
+	// ------------- Optional query parameter "device" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "device", ctx.QueryParams(), &params.Device, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter device: %s", err))
+	}
+
+	// ------------- Optional query parameter "person" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "person", ctx.QueryParams(), &params.Person, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter person: %s", err))
+	}
+
+	// ------------- Optional query parameter "rule" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "rule", ctx.QueryParams(), &params.Rule, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter rule: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListBlocked(ctx, params)
 	return err
 }
 
@@ -2762,6 +14352,121 @@ func (w *ServerInterfaceWrapper) ListFlows(ctx echo.Context) error {
 	return err
 }
 
+// ListHardware converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHardware(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHardware(ctx)
+	return err
+}
+
+// ConnectModem converts echo context to params.
+func (w *ServerInterfaceWrapper) ConnectModem(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConnectModem(ctx)
+	return err
+}
+
+// DeleteMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMessage(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteMessageParams
+	// ------------- Optional query parameter "device" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "device", ctx.QueryParams(), &params.Device, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter device: %s", err))
+	}
+
+	// ------------- Required query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "id", ctx.QueryParams(), &params.Id, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMessage(ctx, params)
+	return err
+}
+
+// ListMessages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMessages(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMessagesParams
+	// ------------- Optional query parameter "device" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "device", ctx.QueryParams(), &params.Device, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter device: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMessages(ctx, params)
+	return err
+}
+
+// SendMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) SendMessage(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendMessage(ctx)
+	return err
+}
+
+// ResetModem converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetModem(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetModem(ctx)
+	return err
+}
+
+// UnlockModem converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockModem(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockModem(ctx)
+	return err
+}
+
+// ForgetWiFi converts echo context to params.
+func (w *ServerInterfaceWrapper) ForgetWiFi(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ForgetWiFi(ctx)
+	return err
+}
+
+// JoinWiFi converts echo context to params.
+func (w *ServerInterfaceWrapper) JoinWiFi(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.JoinWiFi(ctx)
+	return err
+}
+
+// ScanWiFi converts echo context to params.
+func (w *ServerInterfaceWrapper) ScanWiFi(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ScanWiFi(ctx)
+	return err
+}
+
 // ListLinks converts echo context to params.
 func (w *ServerInterfaceWrapper) ListLinks(ctx echo.Context) error {
 	var err error
@@ -2777,6 +14482,60 @@ func (w *ServerInterfaceWrapper) StreamLive(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StreamLive(ctx)
+	return err
+}
+
+// SetMyPassword converts echo context to params.
+func (w *ServerInterfaceWrapper) SetMyPassword(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetMyPassword(ctx)
+	return err
+}
+
+// EndTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) EndTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndTotp(ctx)
+	return err
+}
+
+// BeginTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) BeginTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BeginTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
+	return err
+}
+
+// RatePassword converts echo context to params.
+func (w *ServerInterfaceWrapper) RatePassword(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RatePassword(ctx)
+	return err
+}
+
+// ListPeople converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPeople(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPeople(ctx)
 	return err
 }
 
@@ -2823,12 +14582,231 @@ func (w *ServerInterfaceWrapper) CheckPolicy(ctx echo.Context) error {
 	return err
 }
 
+// GetQoS converts echo context to params.
+func (w *ServerInterfaceWrapper) GetQoS(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetQoS(ctx)
+	return err
+}
+
+// ListRelays converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRelays(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRelays(ctx)
+	return err
+}
+
+// AddRelay converts echo context to params.
+func (w *ServerInterfaceWrapper) AddRelay(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddRelay(ctx)
+	return err
+}
+
+// RemoveRelay converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveRelay(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveRelay(ctx)
+	return err
+}
+
+// ListRequests converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRequests(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRequests(ctx)
+	return err
+}
+
+// AddRequest converts echo context to params.
+func (w *ServerInterfaceWrapper) AddRequest(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddRequest(ctx)
+	return err
+}
+
+// AnswerRequest converts echo context to params.
+func (w *ServerInterfaceWrapper) AnswerRequest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AnswerRequest(ctx, id)
+	return err
+}
+
+// ListRules converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRules(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRules(ctx)
+	return err
+}
+
+// SignOut converts echo context to params.
+func (w *ServerInterfaceWrapper) SignOut(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SignOut(ctx)
+	return err
+}
+
+// GetSession converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSession(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSession(ctx)
+	return err
+}
+
+// SignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) SignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SignIn(ctx)
+	return err
+}
+
+// ListSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSessions(ctx)
+	return err
+}
+
+// EndSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndSession(ctx, id)
+	return err
+}
+
+// GetSetup converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSetup(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSetup(ctx)
+	return err
+}
+
+// PutSetup converts echo context to params.
+func (w *ServerInterfaceWrapper) PutSetup(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutSetup(ctx)
+	return err
+}
+
+// CreateFirstAdmin converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateFirstAdmin(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateFirstAdmin(ctx)
+	return err
+}
+
 // GetStatus converts echo context to params.
 func (w *ServerInterfaceWrapper) GetStatus(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetStatus(ctx)
+	return err
+}
+
+// ListTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTokens(ctx)
+	return err
+}
+
+// AddToken converts echo context to params.
+func (w *ServerInterfaceWrapper) AddToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddToken(ctx)
+	return err
+}
+
+// DeleteToken converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteToken(ctx, id)
+	return err
+}
+
+// GetTrial converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTrial(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTrial(ctx)
+	return err
+}
+
+// DropTrial converts echo context to params.
+func (w *ServerInterfaceWrapper) DropTrial(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DropTrial(ctx)
+	return err
+}
+
+// KeepTrial converts echo context to params.
+func (w *ServerInterfaceWrapper) KeepTrial(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.KeepTrial(ctx)
 	return err
 }
 
@@ -2843,6 +14821,27 @@ func (w *ServerInterfaceWrapper) GetUsage(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "span", ctx.QueryParams(), &params.Span, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter span: %s", err))
+	}
+
+	// ------------- Optional query parameter "by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "by", ctx.QueryParams(), &params.By, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter by: %s", err))
+	}
+
+	// ------------- Optional query parameter "device" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "device", ctx.QueryParams(), &params.Device, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter device: %s", err))
+	}
+
+	// ------------- Optional query parameter "link" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "link", ctx.QueryParams(), &params.Link, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter link: %s", err))
 	}
 
 	// ------------- Optional query parameter "from" -------------
@@ -2861,6 +14860,56 @@ func (w *ServerInterfaceWrapper) GetUsage(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetUsage(ctx, params)
+	return err
+}
+
+// ListUsers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUsers(ctx)
+	return err
+}
+
+// AddUser converts echo context to params.
+func (w *ServerInterfaceWrapper) AddUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddUser(ctx)
+	return err
+}
+
+// DeleteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUser(ctx, id)
+	return err
+}
+
+// ChangeUser converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeUser(ctx, id)
 	return err
 }
 
@@ -2964,8 +15013,47 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.DELETE(options.BaseURL+"/session", wrapper.SignOut, options.OperationMiddlewares["signOut"]...)
+	router.GET(options.BaseURL+"/session", wrapper.GetSession, options.OperationMiddlewares["getSession"]...)
+	router.POST(options.BaseURL+"/session", wrapper.SignIn, options.OperationMiddlewares["signIn"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
+	router.DELETE(options.BaseURL+"/sessions/:id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/setup", wrapper.GetSetup, options.OperationMiddlewares["getSetup"]...)
+	router.PUT(options.BaseURL+"/setup", wrapper.PutSetup, options.OperationMiddlewares["putSetup"]...)
+	router.POST(options.BaseURL+"/setup/admin", wrapper.CreateFirstAdmin, options.OperationMiddlewares["createFirstAdmin"]...)
+	router.POST(options.BaseURL+"/password/strength", wrapper.RatePassword, options.OperationMiddlewares["ratePassword"]...)
+	router.PUT(options.BaseURL+"/me/password", wrapper.SetMyPassword, options.OperationMiddlewares["setMyPassword"]...)
+	router.DELETE(options.BaseURL+"/me/totp", wrapper.EndTotp, options.OperationMiddlewares["endTotp"]...)
+	router.POST(options.BaseURL+"/me/totp", wrapper.BeginTotp, options.OperationMiddlewares["beginTotp"]...)
+	router.PUT(options.BaseURL+"/me/totp", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
+	router.POST(options.BaseURL+"/users", wrapper.AddUser, options.OperationMiddlewares["addUser"]...)
+	router.DELETE(options.BaseURL+"/users/:id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
+	router.PATCH(options.BaseURL+"/users/:id", wrapper.ChangeUser, options.OperationMiddlewares["changeUser"]...)
+	router.GET(options.BaseURL+"/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
+	router.POST(options.BaseURL+"/tokens", wrapper.AddToken, options.OperationMiddlewares["addToken"]...)
+	router.DELETE(options.BaseURL+"/tokens/:id", wrapper.DeleteToken, options.OperationMiddlewares["deleteToken"]...)
+	router.GET(options.BaseURL+"/certificate", wrapper.GetCertificate, options.OperationMiddlewares["getCertificate"]...)
+	router.GET(options.BaseURL+"/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/people", wrapper.ListPeople, options.OperationMiddlewares["listPeople"]...)
+	router.GET(options.BaseURL+"/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
+	router.GET(options.BaseURL+"/rules", wrapper.ListRules, options.OperationMiddlewares["listRules"]...)
+	router.POST(options.BaseURL+"/drafts", wrapper.CreateDraft, options.OperationMiddlewares["createDraft"]...)
+	router.DELETE(options.BaseURL+"/drafts/:id", wrapper.DeleteDraft, options.OperationMiddlewares["deleteDraft"]...)
+	router.GET(options.BaseURL+"/drafts/:id", wrapper.GetDraft, options.OperationMiddlewares["getDraft"]...)
+	router.POST(options.BaseURL+"/drafts/:id/apply", wrapper.ApplyDraft, options.OperationMiddlewares["applyDraft"]...)
+	router.GET(options.BaseURL+"/trial", wrapper.GetTrial, options.OperationMiddlewares["getTrial"]...)
+	router.POST(options.BaseURL+"/trial/keep", wrapper.KeepTrial, options.OperationMiddlewares["keepTrial"]...)
+	router.POST(options.BaseURL+"/trial/back", wrapper.DropTrial, options.OperationMiddlewares["dropTrial"]...)
+	router.GET(options.BaseURL+"/requests", wrapper.ListRequests, options.OperationMiddlewares["listRequests"]...)
+	router.POST(options.BaseURL+"/requests", wrapper.AddRequest, options.OperationMiddlewares["addRequest"]...)
+	router.POST(options.BaseURL+"/requests/:id/answer", wrapper.AnswerRequest, options.OperationMiddlewares["answerRequest"]...)
 	router.GET(options.BaseURL+"/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
 	router.GET(options.BaseURL+"/links", wrapper.ListLinks, options.OperationMiddlewares["listLinks"]...)
+	router.GET(options.BaseURL+"/relays", wrapper.ListRelays, options.OperationMiddlewares["listRelays"]...)
+	router.POST(options.BaseURL+"/relays", wrapper.AddRelay, options.OperationMiddlewares["addRelay"]...)
+	router.POST(options.BaseURL+"/relays/remove", wrapper.RemoveRelay, options.OperationMiddlewares["removeRelay"]...)
+	router.GET(options.BaseURL+"/qos", wrapper.GetQoS, options.OperationMiddlewares["getQoS"]...)
 	router.GET(options.BaseURL+"/devices", wrapper.ListDevices, options.OperationMiddlewares["listDevices"]...)
 	router.GET(options.BaseURL+"/flows", wrapper.ListFlows, options.OperationMiddlewares["listFlows"]...)
 	router.GET(options.BaseURL+"/why", wrapper.GetWhy, options.OperationMiddlewares["getWhy"]...)
@@ -2973,12 +15061,185 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/policy", wrapper.PutPolicy, options.OperationMiddlewares["putPolicy"]...)
 	router.POST(options.BaseURL+"/policy/check", wrapper.CheckPolicy, options.OperationMiddlewares["checkPolicy"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/filter/log", wrapper.ListBlocked, options.OperationMiddlewares["listBlocked"]...)
 	router.GET(options.BaseURL+"/usage", wrapper.GetUsage, options.OperationMiddlewares["getUsage"]...)
+	router.GET(options.BaseURL+"/hardware", wrapper.ListHardware, options.OperationMiddlewares["listHardware"]...)
+	router.POST(options.BaseURL+"/hardware/wifi/scan", wrapper.ScanWiFi, options.OperationMiddlewares["scanWiFi"]...)
+	router.POST(options.BaseURL+"/hardware/wifi/join", wrapper.JoinWiFi, options.OperationMiddlewares["joinWiFi"]...)
+	router.POST(options.BaseURL+"/hardware/wifi/forget", wrapper.ForgetWiFi, options.OperationMiddlewares["forgetWiFi"]...)
+	router.POST(options.BaseURL+"/hardware/modem/unlock", wrapper.UnlockModem, options.OperationMiddlewares["unlockModem"]...)
+	router.POST(options.BaseURL+"/hardware/modem/connect", wrapper.ConnectModem, options.OperationMiddlewares["connectModem"]...)
+	router.POST(options.BaseURL+"/hardware/modem/reset", wrapper.ResetModem, options.OperationMiddlewares["resetModem"]...)
+	router.DELETE(options.BaseURL+"/hardware/modem/messages", wrapper.DeleteMessage, options.OperationMiddlewares["deleteMessage"]...)
+	router.GET(options.BaseURL+"/hardware/modem/messages", wrapper.ListMessages, options.OperationMiddlewares["listMessages"]...)
+	router.POST(options.BaseURL+"/hardware/modem/messages", wrapper.SendMessage, options.OperationMiddlewares["sendMessage"]...)
 	router.GET(options.BaseURL+"/live", wrapper.StreamLive, options.OperationMiddlewares["streamLive"]...)
+	router.GET(options.BaseURL+"/capture", wrapper.Capture, options.OperationMiddlewares["capture"]...)
 
 }
 
 type ErrorJSONResponse Error
+
+type ListAppsRequestObject struct {
+	Params ListAppsParams
+}
+
+type ListAppsResponseObject interface {
+	VisitListAppsResponse(w http.ResponseWriter) error
+}
+
+type ListApps200JSONResponse Apps
+
+func (response ListApps200JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListAppsdefaultJSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse []AuditEntry
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListAuditdefaultJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CaptureRequestObject struct {
+	Params CaptureParams
+}
+
+type CaptureResponseObject interface {
+	VisitCaptureResponse(w http.ResponseWriter) error
+}
+
+type Capture200ApplicationxPcapngResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Capture200ApplicationxPcapngResponse) VisitCaptureResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-pcapng")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type CapturedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response CapturedefaultJSONResponse) VisitCaptureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificateRequestObject struct {
+}
+
+type GetCertificateResponseObject interface {
+	VisitGetCertificateResponse(w http.ResponseWriter) error
+}
+
+type GetCertificate200JSONResponse Certificate
+
+func (response GetCertificate200JSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificatedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetCertificatedefaultJSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListDevicesRequestObject struct {
 }
@@ -3007,6 +15268,157 @@ type ListDevicesdefaultJSONResponse struct {
 }
 
 func (response ListDevicesdefaultJSONResponse) VisitListDevicesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDraftRequestObject struct {
+	Body *CreateDraftJSONRequestBody
+}
+
+type CreateDraftResponseObject interface {
+	VisitCreateDraftResponse(w http.ResponseWriter) error
+}
+
+type CreateDraft200JSONResponse Draft
+
+func (response CreateDraft200JSONResponse) VisitCreateDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDraftdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response CreateDraftdefaultJSONResponse) VisitCreateDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDraftRequestObject struct {
+	Id string `json:"id"`
+}
+
+type DeleteDraftResponseObject interface {
+	VisitDeleteDraftResponse(w http.ResponseWriter) error
+}
+
+type DeleteDraft204Response struct {
+}
+
+func (response DeleteDraft204Response) VisitDeleteDraftResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteDraftdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response DeleteDraftdefaultJSONResponse) VisitDeleteDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraftRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetDraftResponseObject interface {
+	VisitGetDraftResponse(w http.ResponseWriter) error
+}
+
+type GetDraft200JSONResponse Draft
+
+func (response GetDraft200JSONResponse) VisitGetDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraftdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetDraftdefaultJSONResponse) VisitGetDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyDraftRequestObject struct {
+	Id   string `json:"id"`
+	Body *ApplyDraftJSONRequestBody
+}
+
+type ApplyDraftResponseObject interface {
+	VisitApplyDraftResponse(w http.ResponseWriter) error
+}
+
+type ApplyDraft200JSONResponse Trial
+
+func (response ApplyDraft200JSONResponse) VisitApplyDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyDraftdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ApplyDraftdefaultJSONResponse) VisitApplyDraftResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3057,6 +15469,45 @@ func (response ListEventsdefaultJSONResponse) VisitListEventsResponse(w http.Res
 	return err
 }
 
+type ListBlockedRequestObject struct {
+	Params ListBlockedParams
+}
+
+type ListBlockedResponseObject interface {
+	VisitListBlockedResponse(w http.ResponseWriter) error
+}
+
+type ListBlocked200JSONResponse []Blocked
+
+func (response ListBlocked200JSONResponse) VisitListBlockedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBlockeddefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListBlockeddefaultJSONResponse) VisitListBlockedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListFlowsRequestObject struct {
 	Params ListFlowsParams
 }
@@ -3085,6 +15536,395 @@ type ListFlowsdefaultJSONResponse struct {
 }
 
 func (response ListFlowsdefaultJSONResponse) VisitListFlowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHardwareRequestObject struct {
+}
+
+type ListHardwareResponseObject interface {
+	VisitListHardwareResponse(w http.ResponseWriter) error
+}
+
+type ListHardware200JSONResponse []Hardware
+
+func (response ListHardware200JSONResponse) VisitListHardwareResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHardwaredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListHardwaredefaultJSONResponse) VisitListHardwareResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConnectModemRequestObject struct {
+	Body *ConnectModemJSONRequestBody
+}
+
+type ConnectModemResponseObject interface {
+	VisitConnectModemResponse(w http.ResponseWriter) error
+}
+
+type ConnectModem200JSONResponse Hardware
+
+func (response ConnectModem200JSONResponse) VisitConnectModemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConnectModemdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ConnectModemdefaultJSONResponse) VisitConnectModemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessageRequestObject struct {
+	Params DeleteMessageParams
+}
+
+type DeleteMessageResponseObject interface {
+	VisitDeleteMessageResponse(w http.ResponseWriter) error
+}
+
+type DeleteMessage200JSONResponse []ShortMessage
+
+func (response DeleteMessage200JSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessagedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response DeleteMessagedefaultJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessagesRequestObject struct {
+	Params ListMessagesParams
+}
+
+type ListMessagesResponseObject interface {
+	VisitListMessagesResponse(w http.ResponseWriter) error
+}
+
+type ListMessages200JSONResponse []ShortMessage
+
+func (response ListMessages200JSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessagesdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListMessagesdefaultJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendMessageRequestObject struct {
+	Body *SendMessageJSONRequestBody
+}
+
+type SendMessageResponseObject interface {
+	VisitSendMessageResponse(w http.ResponseWriter) error
+}
+
+type SendMessage200JSONResponse []ShortMessage
+
+func (response SendMessage200JSONResponse) VisitSendMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendMessagedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response SendMessagedefaultJSONResponse) VisitSendMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetModemRequestObject struct {
+	Body *ResetModemJSONRequestBody
+}
+
+type ResetModemResponseObject interface {
+	VisitResetModemResponse(w http.ResponseWriter) error
+}
+
+type ResetModem200JSONResponse Hardware
+
+func (response ResetModem200JSONResponse) VisitResetModemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetModemdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ResetModemdefaultJSONResponse) VisitResetModemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockModemRequestObject struct {
+	Body *UnlockModemJSONRequestBody
+}
+
+type UnlockModemResponseObject interface {
+	VisitUnlockModemResponse(w http.ResponseWriter) error
+}
+
+type UnlockModem200JSONResponse Hardware
+
+func (response UnlockModem200JSONResponse) VisitUnlockModemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockModemdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response UnlockModemdefaultJSONResponse) VisitUnlockModemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ForgetWiFiRequestObject struct {
+	Body *ForgetWiFiJSONRequestBody
+}
+
+type ForgetWiFiResponseObject interface {
+	VisitForgetWiFiResponse(w http.ResponseWriter) error
+}
+
+type ForgetWiFi200JSONResponse Hardware
+
+func (response ForgetWiFi200JSONResponse) VisitForgetWiFiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ForgetWiFidefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ForgetWiFidefaultJSONResponse) VisitForgetWiFiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JoinWiFiRequestObject struct {
+	Body *JoinWiFiJSONRequestBody
+}
+
+type JoinWiFiResponseObject interface {
+	VisitJoinWiFiResponse(w http.ResponseWriter) error
+}
+
+type JoinWiFi200JSONResponse Hardware
+
+func (response JoinWiFi200JSONResponse) VisitJoinWiFiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JoinWiFidefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response JoinWiFidefaultJSONResponse) VisitJoinWiFiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ScanWiFiRequestObject struct {
+	Body *ScanWiFiJSONRequestBody
+}
+
+type ScanWiFiResponseObject interface {
+	VisitScanWiFiResponse(w http.ResponseWriter) error
+}
+
+type ScanWiFi200JSONResponse []WiFiNetwork
+
+func (response ScanWiFi200JSONResponse) VisitScanWiFiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ScanWiFidefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ScanWiFidefaultJSONResponse) VisitScanWiFiResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3190,6 +16030,227 @@ type StreamLivedefaultJSONResponse struct {
 }
 
 func (response StreamLivedefaultJSONResponse) VisitStreamLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMyPasswordRequestObject struct {
+	Body *SetMyPasswordJSONRequestBody
+}
+
+type SetMyPasswordResponseObject interface {
+	VisitSetMyPasswordResponse(w http.ResponseWriter) error
+}
+
+type SetMyPassword204Response struct {
+}
+
+func (response SetMyPassword204Response) VisitSetMyPasswordResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type SetMyPassworddefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response SetMyPassworddefaultJSONResponse) VisitSetMyPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndTotpRequestObject struct {
+	Body *EndTotpJSONRequestBody
+}
+
+type EndTotpResponseObject interface {
+	VisitEndTotpResponse(w http.ResponseWriter) error
+}
+
+type EndTotp204Response struct {
+}
+
+func (response EndTotp204Response) VisitEndTotpResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndTotpdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response EndTotpdefaultJSONResponse) VisitEndTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginTotpRequestObject struct {
+	Body *BeginTotpJSONRequestBody
+}
+
+type BeginTotpResponseObject interface {
+	VisitBeginTotpResponse(w http.ResponseWriter) error
+}
+
+type BeginTotp200JSONResponse TotpSecret
+
+func (response BeginTotp200JSONResponse) VisitBeginTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginTotpdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response BeginTotpdefaultJSONResponse) VisitBeginTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp200JSONResponse RecoveryCodes
+
+func (response ConfirmTotp200JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ConfirmTotpdefaultJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RatePasswordRequestObject struct {
+	Body *RatePasswordJSONRequestBody
+}
+
+type RatePasswordResponseObject interface {
+	VisitRatePasswordResponse(w http.ResponseWriter) error
+}
+
+type RatePassword200JSONResponse PasswordStrength
+
+func (response RatePassword200JSONResponse) VisitRatePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RatePassworddefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response RatePassworddefaultJSONResponse) VisitRatePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPeopleRequestObject struct {
+}
+
+type ListPeopleResponseObject interface {
+	VisitListPeopleResponse(w http.ResponseWriter) error
+}
+
+type ListPeople200JSONResponse []Person
+
+func (response ListPeople200JSONResponse) VisitListPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPeopledefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListPeopledefaultJSONResponse) VisitListPeopleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3318,6 +16379,647 @@ func (response CheckPolicydefaultJSONResponse) VisitCheckPolicyResponse(w http.R
 	return err
 }
 
+type GetQoSRequestObject struct {
+}
+
+type GetQoSResponseObject interface {
+	VisitGetQoSResponse(w http.ResponseWriter) error
+}
+
+type GetQoS200JSONResponse QoS
+
+func (response GetQoS200JSONResponse) VisitGetQoSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetQoSdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetQoSdefaultJSONResponse) VisitGetQoSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelaysRequestObject struct {
+}
+
+type ListRelaysResponseObject interface {
+	VisitListRelaysResponse(w http.ResponseWriter) error
+}
+
+type ListRelays200JSONResponse []Bond
+
+func (response ListRelays200JSONResponse) VisitListRelaysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelaysdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListRelaysdefaultJSONResponse) VisitListRelaysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddRelayRequestObject struct {
+	Body *AddRelayJSONRequestBody
+}
+
+type AddRelayResponseObject interface {
+	VisitAddRelayResponse(w http.ResponseWriter) error
+}
+
+type AddRelay202JSONResponse RelayName
+
+func (response AddRelay202JSONResponse) VisitAddRelayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddRelaydefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response AddRelaydefaultJSONResponse) VisitAddRelayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveRelayRequestObject struct {
+	Body *RemoveRelayJSONRequestBody
+}
+
+type RemoveRelayResponseObject interface {
+	VisitRemoveRelayResponse(w http.ResponseWriter) error
+}
+
+type RemoveRelay202JSONResponse RelayName
+
+func (response RemoveRelay202JSONResponse) VisitRemoveRelayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveRelaydefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response RemoveRelaydefaultJSONResponse) VisitRemoveRelayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRequestsRequestObject struct {
+}
+
+type ListRequestsResponseObject interface {
+	VisitListRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListRequests200JSONResponse []Request
+
+func (response ListRequests200JSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRequestsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListRequestsdefaultJSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddRequestRequestObject struct {
+	Body *AddRequestJSONRequestBody
+}
+
+type AddRequestResponseObject interface {
+	VisitAddRequestResponse(w http.ResponseWriter) error
+}
+
+type AddRequest200JSONResponse Request
+
+func (response AddRequest200JSONResponse) VisitAddRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddRequestdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response AddRequestdefaultJSONResponse) VisitAddRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerRequestRequestObject struct {
+	Id   int64 `json:"id"`
+	Body *AnswerRequestJSONRequestBody
+}
+
+type AnswerRequestResponseObject interface {
+	VisitAnswerRequestResponse(w http.ResponseWriter) error
+}
+
+type AnswerRequest200JSONResponse Request
+
+func (response AnswerRequest200JSONResponse) VisitAnswerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerRequestdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response AnswerRequestdefaultJSONResponse) VisitAnswerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRulesRequestObject struct {
+}
+
+type ListRulesResponseObject interface {
+	VisitListRulesResponse(w http.ResponseWriter) error
+}
+
+type ListRules200JSONResponse Rules
+
+func (response ListRules200JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRulesdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListRulesdefaultJSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignOutRequestObject struct {
+}
+
+type SignOutResponseObject interface {
+	VisitSignOutResponse(w http.ResponseWriter) error
+}
+
+type SignOut200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type SignOut200JSONResponse struct {
+	Body    Session
+	Headers SignOut200ResponseHeaders
+}
+
+func (response SignOut200JSONResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignOutdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response SignOutdefaultJSONResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSessionRequestObject struct {
+}
+
+type GetSessionResponseObject interface {
+	VisitGetSessionResponse(w http.ResponseWriter) error
+}
+
+type GetSession200JSONResponse Session
+
+func (response GetSession200JSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSessiondefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetSessiondefaultJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInRequestObject struct {
+	Body *SignInJSONRequestBody
+}
+
+type SignInResponseObject interface {
+	VisitSignInResponse(w http.ResponseWriter) error
+}
+
+type SignIn200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type SignIn200JSONResponse struct {
+	Body    Session
+	Headers SignIn200ResponseHeaders
+}
+
+func (response SignIn200JSONResponse) VisitSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignIndefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response SignIndefaultJSONResponse) VisitSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsRequestObject struct {
+}
+
+type ListSessionsResponseObject interface {
+	VisitListSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListSessions200JSONResponse []SessionEntry
+
+func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListSessionsdefaultJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessionRequestObject struct {
+	Id string `json:"id"`
+}
+
+type EndSessionResponseObject interface {
+	VisitEndSessionResponse(w http.ResponseWriter) error
+}
+
+type EndSession204Response struct {
+}
+
+func (response EndSession204Response) VisitEndSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndSessiondefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response EndSessiondefaultJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSetupRequestObject struct {
+}
+
+type GetSetupResponseObject interface {
+	VisitGetSetupResponse(w http.ResponseWriter) error
+}
+
+type GetSetup200JSONResponse Setup
+
+func (response GetSetup200JSONResponse) VisitGetSetupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSetupdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetSetupdefaultJSONResponse) VisitGetSetupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSetupRequestObject struct {
+	Body *PutSetupJSONRequestBody
+}
+
+type PutSetupResponseObject interface {
+	VisitPutSetupResponse(w http.ResponseWriter) error
+}
+
+type PutSetup200JSONResponse Setup
+
+func (response PutSetup200JSONResponse) VisitPutSetupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSetupdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response PutSetupdefaultJSONResponse) VisitPutSetupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFirstAdminRequestObject struct {
+	Body *CreateFirstAdminJSONRequestBody
+}
+
+type CreateFirstAdminResponseObject interface {
+	VisitCreateFirstAdminResponse(w http.ResponseWriter) error
+}
+
+type CreateFirstAdmin200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type CreateFirstAdmin200JSONResponse struct {
+	Body    Session
+	Headers CreateFirstAdmin200ResponseHeaders
+}
+
+func (response CreateFirstAdmin200JSONResponse) VisitCreateFirstAdminResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFirstAdmindefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response CreateFirstAdmindefaultJSONResponse) VisitCreateFirstAdminResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStatusRequestObject struct {
 }
 
@@ -3345,6 +17047,232 @@ type GetStatusdefaultJSONResponse struct {
 }
 
 func (response GetStatusdefaultJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTokensRequestObject struct {
+}
+
+type ListTokensResponseObject interface {
+	VisitListTokensResponse(w http.ResponseWriter) error
+}
+
+type ListTokens200JSONResponse []Token
+
+func (response ListTokens200JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTokensdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListTokensdefaultJSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddTokenRequestObject struct {
+	Body *AddTokenJSONRequestBody
+}
+
+type AddTokenResponseObject interface {
+	VisitAddTokenResponse(w http.ResponseWriter) error
+}
+
+type AddToken200JSONResponse FreshToken
+
+func (response AddToken200JSONResponse) VisitAddTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddTokendefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response AddTokendefaultJSONResponse) VisitAddTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTokenRequestObject struct {
+	Id int64 `json:"id"`
+}
+
+type DeleteTokenResponseObject interface {
+	VisitDeleteTokenResponse(w http.ResponseWriter) error
+}
+
+type DeleteToken204Response struct {
+}
+
+func (response DeleteToken204Response) VisitDeleteTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteTokendefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response DeleteTokendefaultJSONResponse) VisitDeleteTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrialRequestObject struct {
+}
+
+type GetTrialResponseObject interface {
+	VisitGetTrialResponse(w http.ResponseWriter) error
+}
+
+type GetTrial200JSONResponse Trial
+
+func (response GetTrial200JSONResponse) VisitGetTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrialdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetTrialdefaultJSONResponse) VisitGetTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DropTrialRequestObject struct {
+	Body *DropTrialJSONRequestBody
+}
+
+type DropTrialResponseObject interface {
+	VisitDropTrialResponse(w http.ResponseWriter) error
+}
+
+type DropTrial200JSONResponse Trial
+
+func (response DropTrial200JSONResponse) VisitDropTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DropTrialdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response DropTrialdefaultJSONResponse) VisitDropTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepTrialRequestObject struct {
+	Body *KeepTrialJSONRequestBody
+}
+
+type KeepTrialResponseObject interface {
+	VisitKeepTrialResponse(w http.ResponseWriter) error
+}
+
+type KeepTrial200JSONResponse Trial
+
+func (response KeepTrial200JSONResponse) VisitKeepTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepTrialdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response KeepTrialdefaultJSONResponse) VisitKeepTrialResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3384,6 +17312,156 @@ type GetUsagedefaultJSONResponse struct {
 }
 
 func (response GetUsagedefaultJSONResponse) VisitGetUsageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsersRequestObject struct {
+}
+
+type ListUsersResponseObject interface {
+	VisitListUsersResponse(w http.ResponseWriter) error
+}
+
+type ListUsers200JSONResponse []User
+
+func (response ListUsers200JSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsersdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListUsersdefaultJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddUserRequestObject struct {
+	Body *AddUserJSONRequestBody
+}
+
+type AddUserResponseObject interface {
+	VisitAddUserResponse(w http.ResponseWriter) error
+}
+
+type AddUser200JSONResponse User
+
+func (response AddUser200JSONResponse) VisitAddUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddUserdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response AddUserdefaultJSONResponse) VisitAddUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserRequestObject struct {
+	Id int64 `json:"id"`
+}
+
+type DeleteUserResponseObject interface {
+	VisitDeleteUserResponse(w http.ResponseWriter) error
+}
+
+type DeleteUser204Response struct {
+}
+
+func (response DeleteUser204Response) VisitDeleteUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response DeleteUserdefaultJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeUserRequestObject struct {
+	Id   int64 `json:"id"`
+	Body *ChangeUserJSONRequestBody
+}
+
+type ChangeUserResponseObject interface {
+	VisitChangeUserResponse(w http.ResponseWriter) error
+}
+
+type ChangeUser200JSONResponse User
+
+func (response ChangeUser200JSONResponse) VisitChangeUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeUserdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ChangeUserdefaultJSONResponse) VisitChangeUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3436,21 +17514,96 @@ func (response GetWhydefaultJSONResponse) VisitGetWhyResponse(w http.ResponseWri
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListApps Names of applications and categories.
+	// (GET /apps)
+	ListApps(ctx context.Context, request ListAppsRequestObject) (ListAppsResponseObject, error)
+	// ListAudit Who changed what, before and after, the newest first.
+	// (GET /audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
+	// (GET /capture)
+	Capture(ctx context.Context, request CaptureRequestObject) (CaptureResponseObject, error)
+	// GetCertificate The router's own certificate authority, for the page that explains how to install it.
+	// (GET /certificate)
+	GetCertificate(ctx context.Context, request GetCertificateRequestObject) (GetCertificateResponseObject, error)
 	// ListDevices Every device of the household.
 	// (GET /devices)
 	ListDevices(ctx context.Context, request ListDevicesRequestObject) (ListDevicesResponseObject, error)
+	// CreateDraft Make a draft of a changed policy, and tell what it would do. Nothing changes. 409 with code conflict when another version is in force by now. A member may change, order and delete their own rules. A draft lives for a day or until the router starts again.
+	// (POST /drafts)
+	CreateDraft(ctx context.Context, request CreateDraftRequestObject) (CreateDraftResponseObject, error)
+	// DeleteDraft Throw a draft of mine away.
+	// (DELETE /drafts/{id})
+	DeleteDraft(ctx context.Context, request DeleteDraftRequestObject) (DeleteDraftResponseObject, error)
+	// GetDraft A draft of mine, with what it would do now.
+	// (GET /drafts/{id})
+	GetDraft(ctx context.Context, request GetDraftRequestObject) (GetDraftResponseObject, error)
+	// ApplyDraft Put exactly this draft in force for some seconds; it goes away by itself unless POST /trial/keep comes from the same login in time, also when the router starts again meanwhile. 409 with code conflict when somebody else changed the policy, with code trial while another trial runs.
+	// (POST /drafts/{id}/apply)
+	ApplyDraft(ctx context.Context, request ApplyDraftRequestObject) (ApplyDraftResponseObject, error)
 	// ListEvents What happened, the newest first.
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ListBlocked What the filter did not let pass, the newest first. The last 5,000 are kept.
+	// (GET /filter/log)
+	ListBlocked(ctx context.Context, request ListBlockedRequestObject) (ListBlockedResponseObject, error)
 	// ListFlows Running flows, the busiest first.
 	// (GET /flows)
 	ListFlows(ctx context.Context, request ListFlowsRequestObject) (ListFlowsResponseObject, error)
+	// ListHardware Devices that are or could be links, and what they say of themselves.
+	// (GET /hardware)
+	ListHardware(ctx context.Context, request ListHardwareRequestObject) (ListHardwareResponseObject, error)
+	// ConnectModem Connect a modem; one that is a link's connects by itself.
+	// (POST /hardware/modem/connect)
+	ConnectModem(ctx context.Context, request ConnectModemRequestObject) (ConnectModemResponseObject, error)
+	// DeleteMessage Delete a short message.
+	// (DELETE /hardware/modem/messages)
+	DeleteMessage(ctx context.Context, request DeleteMessageRequestObject) (DeleteMessageResponseObject, error)
+	// ListMessages A modem's short messages.
+	// (GET /hardware/modem/messages)
+	ListMessages(ctx context.Context, request ListMessagesRequestObject) (ListMessagesResponseObject, error)
+	// SendMessage Send a short message.
+	// (POST /hardware/modem/messages)
+	SendMessage(ctx context.Context, request SendMessageRequestObject) (SendMessageResponseObject, error)
+	// ResetModem Start a modem anew.
+	// (POST /hardware/modem/reset)
+	ResetModem(ctx context.Context, request ResetModemRequestObject) (ResetModemResponseObject, error)
+	// UnlockModem Give a modem's card its PIN, once. 422 for a wrong one; 409 where it would be the last try and last_try is not set.
+	// (POST /hardware/modem/unlock)
+	UnlockModem(ctx context.Context, request UnlockModemRequestObject) (UnlockModemResponseObject, error)
+	// ForgetWiFi Leave a WiFi network and forget its password.
+	// (POST /hardware/wifi/forget)
+	ForgetWiFi(ctx context.Context, request ForgetWiFiRequestObject) (ForgetWiFiResponseObject, error)
+	// JoinWiFi Join a WiFi network and remember it; takes up to a minute. A wrong password (422) is not remembered.
+	// (POST /hardware/wifi/join)
+	JoinWiFi(ctx context.Context, request JoinWiFiRequestObject) (JoinWiFiResponseObject, error)
+	// ScanWiFi Look for WiFi networks; takes up to 20 seconds.
+	// (POST /hardware/wifi/scan)
+	ScanWiFi(ctx context.Context, request ScanWiFiRequestObject) (ScanWiFiResponseObject, error)
 	// ListLinks Every link with its health of the last five minutes.
 	// (GET /links)
 	ListLinks(ctx context.Context, request ListLinksRequestObject) (ListLinksResponseObject, error)
 	// StreamLive A server-sent event "live" (schema Live) every second, and "event" (schema Event) when something happens. 503 when too many watch already.
 	// (GET /live)
 	StreamLive(ctx context.Context, request StreamLiveRequestObject) (StreamLiveResponseObject, error)
+	// SetMyPassword Change my password; my other sessions end.
+	// (PUT /me/password)
+	SetMyPassword(ctx context.Context, request SetMyPasswordRequestObject) (SetMyPasswordResponseObject, error)
+	// EndTotp Turn the second factor off.
+	// (DELETE /me/totp)
+	EndTotp(ctx context.Context, request EndTotpRequestObject) (EndTotpResponseObject, error)
+	// BeginTotp Begin a second factor (TOTP); it counts once PUT has seen its first code.
+	// (POST /me/totp)
+	BeginTotp(ctx context.Context, request BeginTotpRequestObject) (BeginTotpResponseObject, error)
+	// ConfirmTotp Turn the second factor on.
+	// (PUT /me/totp)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
+	// RatePassword What a password would be worth. Nothing is kept of it.
+	// (POST /password/strength)
+	RatePassword(ctx context.Context, request RatePasswordRequestObject) (RatePasswordResponseObject, error)
+	// ListPeople The people of the policy; a member sees themselves.
+	// (GET /people)
+	ListPeople(ctx context.Context, request ListPeopleRequestObject) (ListPeopleResponseObject, error)
 	// GetPolicy The policy in force.
 	// (GET /policy)
 	GetPolicy(ctx context.Context, request GetPolicyRequestObject) (GetPolicyResponseObject, error)
@@ -3460,12 +17613,90 @@ type StrictServerInterface interface {
 	// CheckPolicy Check a policy without applying it.
 	// (POST /policy/check)
 	CheckPolicy(ctx context.Context, request CheckPolicyRequestObject) (CheckPolicyResponseObject, error)
+	// GetQoS How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
+	// (GET /qos)
+	GetQoS(ctx context.Context, request GetQoSRequestObject) (GetQoSResponseObject, error)
+	// ListRelays Links that are bonds to a relay, with their paths as they are now.
+	// (GET /relays)
+	ListRelays(ctx context.Context, request ListRelaysRequestObject) (ListRelaysResponseObject, error)
+	// AddRelay Add a link that is a bond to a relay, by the relay's code. The router goes on with its new links within seconds; the link's state tells whether the relay let it in.
+	// (POST /relays)
+	AddRelay(ctx context.Context, request AddRelayRequestObject) (AddRelayResponseObject, error)
+	// RemoveRelay Take away a link that was added by a relay's code, and its key with it.
+	// (POST /relays/remove)
+	RemoveRelay(ctx context.Context, request RemoveRelayRequestObject) (RemoveRelayResponseObject, error)
+	// ListRequests What members asked for, the newest first. A member sees their own.
+	// (GET /requests)
+	ListRequests(ctx context.Context, request ListRequestsRequestObject) (ListRequestsResponseObject, error)
+	// AddRequest Ask an admin for something, in words and, if the page can, with the house rule that would grant it.
+	// (POST /requests)
+	AddRequest(ctx context.Context, request AddRequestRequestObject) (AddRequestResponseObject, error)
+	// AnswerRequest Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
+	// (POST /requests/{id}/answer)
+	AnswerRequest(ctx context.Context, request AnswerRequestRequestObject) (AnswerRequestResponseObject, error)
+	// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
+	// (GET /rules)
+	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
+	// SignOut Sign out; takes the cookie away.
+	// (DELETE /session)
+	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
+	// GetSession Who I am. The first question of every page.
+	// (GET /session)
+	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
+	// SignIn Sign in; sets the session's cookie. 401 with code bad-login or code-required, 429 with code too-many and retryMs.
+	// (POST /session)
+	SignIn(ctx context.Context, request SignInRequestObject) (SignInResponseObject, error)
+	// ListSessions Where I am signed in.
+	// (GET /sessions)
+	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// EndSession Sign out elsewhere.
+	// (DELETE /sessions/{id})
+	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// GetSetup How far the first setup is.
+	// (GET /setup)
+	GetSetup(ctx context.Context, request GetSetupRequestObject) (GetSetupResponseObject, error)
+	// PutSetup Remember how far it is, so that it can be left and continued. Strangers may only set the language.
+	// (PUT /setup)
+	PutSetup(ctx context.Context, request PutSetupRequestObject) (PutSetupResponseObject, error)
+	// CreateFirstAdmin Make the first admin and sign in as them. 409 when there are users already.
+	// (POST /setup/admin)
+	CreateFirstAdmin(ctx context.Context, request CreateFirstAdminRequestObject) (CreateFirstAdminResponseObject, error)
 	// GetStatus The router at a glance.
 	// (GET /status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
+	// ListTokens My tokens for programs.
+	// (GET /tokens)
+	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
+	// AddToken Make a token.
+	// (POST /tokens)
+	AddToken(ctx context.Context, request AddTokenRequestObject) (AddTokenResponseObject, error)
+	// DeleteToken Take a token back.
+	// (DELETE /tokens/{id})
+	DeleteToken(ctx context.Context, request DeleteTokenRequestObject) (DeleteTokenResponseObject, error)
+	// GetTrial The trial that runs, if one does.
+	// (GET /trial)
+	GetTrial(ctx context.Context, request GetTrialRequestObject) (GetTrialResponseObject, error)
+	// DropTrial Go back at once. A member can take back only their own trial.
+	// (POST /trial/back)
+	DropTrial(ctx context.Context, request DropTrialRequestObject) (DropTrialResponseObject, error)
+	// KeepTrial Keep what is tried. Only the login that began it can.
+	// (POST /trial/keep)
+	KeepTrial(ctx context.Context, request KeepTrialRequestObject) (KeepTrialResponseObject, error)
 	// GetUsage What was used, by device, application and link.
 	// (GET /usage)
 	GetUsage(ctx context.Context, request GetUsageRequestObject) (GetUsageResponseObject, error)
+	// ListUsers Who may sign in.
+	// (GET /users)
+	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
+	// AddUser Let someone in.
+	// (POST /users)
+	AddUser(ctx context.Context, request AddUserRequestObject) (AddUserResponseObject, error)
+	// DeleteUser Let somebody in no more.
+	// (DELETE /users/{id})
+	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
+	// ChangeUser Change a user. A new password or role ends their sessions; the last admin stays one.
+	// (PATCH /users/{id})
+	ChangeUser(ctx context.Context, request ChangeUserRequestObject) (ChangeUserResponseObject, error)
 	// GetWhy Which link a device's flow takes, and why.
 	// (GET /why)
 	GetWhy(ctx context.Context, request GetWhyRequestObject) (GetWhyResponseObject, error)
@@ -3481,6 +17712,104 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListApps operation middleware
+func (sh *strictHandler) ListApps(ctx echo.Context, params ListAppsParams) error {
+	var request ListAppsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListApps(ctx.Request().Context(), request.(ListAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAppsResponseObject); ok {
+		return validResponse.VisitListAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx echo.Context, params ListAuditParams) error {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx.Request().Context(), request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		return validResponse.VisitListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Capture operation middleware
+func (sh *strictHandler) Capture(ctx echo.Context, params CaptureParams) error {
+	var request CaptureRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Capture(ctx.Request().Context(), request.(CaptureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Capture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CaptureResponseObject); ok {
+		return validResponse.VisitCaptureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCertificate operation middleware
+func (sh *strictHandler) GetCertificate(ctx echo.Context) error {
+	var request GetCertificateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCertificate(ctx.Request().Context(), request.(GetCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCertificateResponseObject); ok {
+		return validResponse.VisitGetCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListDevices operation middleware
@@ -3500,6 +17829,150 @@ func (sh *strictHandler) ListDevices(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListDevicesResponseObject); ok {
 		return validResponse.VisitListDevicesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateDraft operation middleware
+func (sh *strictHandler) CreateDraft(ctx echo.Context) error {
+	var request CreateDraftRequestObject
+
+	var body CreateDraftJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDraft(ctx.Request().Context(), request.(CreateDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateDraftResponseObject); ok {
+		return validResponse.VisitCreateDraftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteDraft operation middleware
+func (sh *strictHandler) DeleteDraft(ctx echo.Context, id string) error {
+	var request DeleteDraftRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDraft(ctx.Request().Context(), request.(DeleteDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteDraftResponseObject); ok {
+		return validResponse.VisitDeleteDraftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDraft operation middleware
+func (sh *strictHandler) GetDraft(ctx echo.Context, id string) error {
+	var request GetDraftRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDraft(ctx.Request().Context(), request.(GetDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDraftResponseObject); ok {
+		return validResponse.VisitGetDraftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApplyDraft operation middleware
+func (sh *strictHandler) ApplyDraft(ctx echo.Context, id string) error {
+	var request ApplyDraftRequestObject
+
+	request.Id = id
+
+	var body ApplyDraftJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApplyDraft(ctx.Request().Context(), request.(ApplyDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApplyDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApplyDraftResponseObject); ok {
+		return validResponse.VisitApplyDraftResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3531,6 +18004,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ListBlocked operation middleware
+func (sh *strictHandler) ListBlocked(ctx echo.Context, params ListBlockedParams) error {
+	var request ListBlockedRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBlocked(ctx.Request().Context(), request.(ListBlockedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBlocked")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBlockedResponseObject); ok {
+		return validResponse.VisitListBlockedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListFlows operation middleware
 func (sh *strictHandler) ListFlows(ctx echo.Context, params ListFlowsParams) error {
 	var request ListFlowsRequestObject
@@ -3550,6 +18048,401 @@ func (sh *strictHandler) ListFlows(ctx echo.Context, params ListFlowsParams) err
 		return err
 	} else if validResponse, ok := response.(ListFlowsResponseObject); ok {
 		return validResponse.VisitListFlowsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHardware operation middleware
+func (sh *strictHandler) ListHardware(ctx echo.Context) error {
+	var request ListHardwareRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHardware(ctx.Request().Context(), request.(ListHardwareRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHardware")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHardwareResponseObject); ok {
+		return validResponse.VisitListHardwareResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConnectModem operation middleware
+func (sh *strictHandler) ConnectModem(ctx echo.Context) error {
+	var request ConnectModemRequestObject
+
+	var body ConnectModemJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConnectModem(ctx.Request().Context(), request.(ConnectModemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConnectModem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConnectModemResponseObject); ok {
+		return validResponse.VisitConnectModemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMessage operation middleware
+func (sh *strictHandler) DeleteMessage(ctx echo.Context, params DeleteMessageParams) error {
+	var request DeleteMessageRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMessage(ctx.Request().Context(), request.(DeleteMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMessageResponseObject); ok {
+		return validResponse.VisitDeleteMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMessages operation middleware
+func (sh *strictHandler) ListMessages(ctx echo.Context, params ListMessagesParams) error {
+	var request ListMessagesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMessages(ctx.Request().Context(), request.(ListMessagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMessages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMessagesResponseObject); ok {
+		return validResponse.VisitListMessagesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendMessage operation middleware
+func (sh *strictHandler) SendMessage(ctx echo.Context) error {
+	var request SendMessageRequestObject
+
+	var body SendMessageJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendMessage(ctx.Request().Context(), request.(SendMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendMessageResponseObject); ok {
+		return validResponse.VisitSendMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResetModem operation middleware
+func (sh *strictHandler) ResetModem(ctx echo.Context) error {
+	var request ResetModemRequestObject
+
+	var body ResetModemJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetModem(ctx.Request().Context(), request.(ResetModemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetModem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetModemResponseObject); ok {
+		return validResponse.VisitResetModemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockModem operation middleware
+func (sh *strictHandler) UnlockModem(ctx echo.Context) error {
+	var request UnlockModemRequestObject
+
+	var body UnlockModemJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockModem(ctx.Request().Context(), request.(UnlockModemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockModem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockModemResponseObject); ok {
+		return validResponse.VisitUnlockModemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ForgetWiFi operation middleware
+func (sh *strictHandler) ForgetWiFi(ctx echo.Context) error {
+	var request ForgetWiFiRequestObject
+
+	var body ForgetWiFiJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ForgetWiFi(ctx.Request().Context(), request.(ForgetWiFiRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ForgetWiFi")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ForgetWiFiResponseObject); ok {
+		return validResponse.VisitForgetWiFiResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// JoinWiFi operation middleware
+func (sh *strictHandler) JoinWiFi(ctx echo.Context) error {
+	var request JoinWiFiRequestObject
+
+	var body JoinWiFiJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.JoinWiFi(ctx.Request().Context(), request.(JoinWiFiRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "JoinWiFi")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(JoinWiFiResponseObject); ok {
+		return validResponse.VisitJoinWiFiResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ScanWiFi operation middleware
+func (sh *strictHandler) ScanWiFi(ctx echo.Context) error {
+	var request ScanWiFiRequestObject
+
+	var body ScanWiFiJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ScanWiFi(ctx.Request().Context(), request.(ScanWiFiRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ScanWiFi")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ScanWiFiResponseObject); ok {
+		return validResponse.VisitScanWiFiResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3596,6 +18489,259 @@ func (sh *strictHandler) StreamLive(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(StreamLiveResponseObject); ok {
 		return validResponse.VisitStreamLiveResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetMyPassword operation middleware
+func (sh *strictHandler) SetMyPassword(ctx echo.Context) error {
+	var request SetMyPasswordRequestObject
+
+	var body SetMyPasswordJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetMyPassword(ctx.Request().Context(), request.(SetMyPasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetMyPassword")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetMyPasswordResponseObject); ok {
+		return validResponse.VisitSetMyPasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndTotp operation middleware
+func (sh *strictHandler) EndTotp(ctx echo.Context) error {
+	var request EndTotpRequestObject
+
+	var body EndTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndTotp(ctx.Request().Context(), request.(EndTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndTotpResponseObject); ok {
+		return validResponse.VisitEndTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BeginTotp operation middleware
+func (sh *strictHandler) BeginTotp(ctx echo.Context) error {
+	var request BeginTotpRequestObject
+
+	var body BeginTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginTotp(ctx.Request().Context(), request.(BeginTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BeginTotpResponseObject); ok {
+		return validResponse.VisitBeginTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RatePassword operation middleware
+func (sh *strictHandler) RatePassword(ctx echo.Context) error {
+	var request RatePasswordRequestObject
+
+	var body RatePasswordJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RatePassword(ctx.Request().Context(), request.(RatePasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RatePassword")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RatePasswordResponseObject); ok {
+		return validResponse.VisitRatePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPeople operation middleware
+func (sh *strictHandler) ListPeople(ctx echo.Context) error {
+	var request ListPeopleRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPeople(ctx.Request().Context(), request.(ListPeopleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPeople")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPeopleResponseObject); ok {
+		return validResponse.VisitListPeopleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3677,6 +18823,539 @@ func (sh *strictHandler) CheckPolicy(ctx echo.Context) error {
 	return nil
 }
 
+// GetQoS operation middleware
+func (sh *strictHandler) GetQoS(ctx echo.Context) error {
+	var request GetQoSRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetQoS(ctx.Request().Context(), request.(GetQoSRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetQoS")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetQoSResponseObject); ok {
+		return validResponse.VisitGetQoSResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRelays operation middleware
+func (sh *strictHandler) ListRelays(ctx echo.Context) error {
+	var request ListRelaysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRelays(ctx.Request().Context(), request.(ListRelaysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRelays")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRelaysResponseObject); ok {
+		return validResponse.VisitListRelaysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddRelay operation middleware
+func (sh *strictHandler) AddRelay(ctx echo.Context) error {
+	var request AddRelayRequestObject
+
+	var body AddRelayJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddRelay(ctx.Request().Context(), request.(AddRelayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddRelay")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddRelayResponseObject); ok {
+		return validResponse.VisitAddRelayResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveRelay operation middleware
+func (sh *strictHandler) RemoveRelay(ctx echo.Context) error {
+	var request RemoveRelayRequestObject
+
+	var body RemoveRelayJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveRelay(ctx.Request().Context(), request.(RemoveRelayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveRelay")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveRelayResponseObject); ok {
+		return validResponse.VisitRemoveRelayResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRequests operation middleware
+func (sh *strictHandler) ListRequests(ctx echo.Context) error {
+	var request ListRequestsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRequests(ctx.Request().Context(), request.(ListRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRequests")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRequestsResponseObject); ok {
+		return validResponse.VisitListRequestsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddRequest operation middleware
+func (sh *strictHandler) AddRequest(ctx echo.Context) error {
+	var request AddRequestRequestObject
+
+	var body AddRequestJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddRequest(ctx.Request().Context(), request.(AddRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddRequestResponseObject); ok {
+		return validResponse.VisitAddRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AnswerRequest operation middleware
+func (sh *strictHandler) AnswerRequest(ctx echo.Context, id int64) error {
+	var request AnswerRequestRequestObject
+
+	request.Id = id
+
+	var body AnswerRequestJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerRequest(ctx.Request().Context(), request.(AnswerRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AnswerRequestResponseObject); ok {
+		return validResponse.VisitAnswerRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRules operation middleware
+func (sh *strictHandler) ListRules(ctx echo.Context) error {
+	var request ListRulesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRules(ctx.Request().Context(), request.(ListRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRulesResponseObject); ok {
+		return validResponse.VisitListRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SignOut operation middleware
+func (sh *strictHandler) SignOut(ctx echo.Context) error {
+	var request SignOutRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignOut(ctx.Request().Context(), request.(SignOutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignOut")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SignOutResponseObject); ok {
+		return validResponse.VisitSignOutResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSession operation middleware
+func (sh *strictHandler) GetSession(ctx echo.Context) error {
+	var request GetSessionRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSession(ctx.Request().Context(), request.(GetSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSessionResponseObject); ok {
+		return validResponse.VisitGetSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SignIn operation middleware
+func (sh *strictHandler) SignIn(ctx echo.Context) error {
+	var request SignInRequestObject
+
+	var body SignInJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignIn(ctx.Request().Context(), request.(SignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SignInResponseObject); ok {
+		return validResponse.VisitSignInResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSessions operation middleware
+func (sh *strictHandler) ListSessions(ctx echo.Context) error {
+	var request ListSessionsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSessions(ctx.Request().Context(), request.(ListSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
+		return validResponse.VisitListSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndSession operation middleware
+func (sh *strictHandler) EndSession(ctx echo.Context, id string) error {
+	var request EndSessionRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndSession(ctx.Request().Context(), request.(EndSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
+		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSetup operation middleware
+func (sh *strictHandler) GetSetup(ctx echo.Context) error {
+	var request GetSetupRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSetup(ctx.Request().Context(), request.(GetSetupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSetup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSetupResponseObject); ok {
+		return validResponse.VisitGetSetupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutSetup operation middleware
+func (sh *strictHandler) PutSetup(ctx echo.Context) error {
+	var request PutSetupRequestObject
+
+	var body PutSetupJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSetup(ctx.Request().Context(), request.(PutSetupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSetup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutSetupResponseObject); ok {
+		return validResponse.VisitPutSetupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateFirstAdmin operation middleware
+func (sh *strictHandler) CreateFirstAdmin(ctx echo.Context) error {
+	var request CreateFirstAdminRequestObject
+
+	var body CreateFirstAdminJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateFirstAdmin(ctx.Request().Context(), request.(CreateFirstAdminRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateFirstAdmin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateFirstAdminResponseObject); ok {
+		return validResponse.VisitCreateFirstAdminResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetStatus operation middleware
 func (sh *strictHandler) GetStatus(ctx echo.Context) error {
 	var request GetStatusRequestObject
@@ -3694,6 +19373,215 @@ func (sh *strictHandler) GetStatus(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetStatusResponseObject); ok {
 		return validResponse.VisitGetStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTokens operation middleware
+func (sh *strictHandler) ListTokens(ctx echo.Context) error {
+	var request ListTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTokens(ctx.Request().Context(), request.(ListTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTokensResponseObject); ok {
+		return validResponse.VisitListTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddToken operation middleware
+func (sh *strictHandler) AddToken(ctx echo.Context) error {
+	var request AddTokenRequestObject
+
+	var body AddTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddToken(ctx.Request().Context(), request.(AddTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddTokenResponseObject); ok {
+		return validResponse.VisitAddTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteToken operation middleware
+func (sh *strictHandler) DeleteToken(ctx echo.Context, id int64) error {
+	var request DeleteTokenRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteToken(ctx.Request().Context(), request.(DeleteTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteTokenResponseObject); ok {
+		return validResponse.VisitDeleteTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTrial operation middleware
+func (sh *strictHandler) GetTrial(ctx echo.Context) error {
+	var request GetTrialRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTrial(ctx.Request().Context(), request.(GetTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTrial")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTrialResponseObject); ok {
+		return validResponse.VisitGetTrialResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DropTrial operation middleware
+func (sh *strictHandler) DropTrial(ctx echo.Context) error {
+	var request DropTrialRequestObject
+
+	var body DropTrialJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DropTrial(ctx.Request().Context(), request.(DropTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DropTrial")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DropTrialResponseObject); ok {
+		return validResponse.VisitDropTrialResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// KeepTrial operation middleware
+func (sh *strictHandler) KeepTrial(ctx echo.Context) error {
+	var request KeepTrialRequestObject
+
+	var body KeepTrialJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.KeepTrial(ctx.Request().Context(), request.(KeepTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "KeepTrial")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(KeepTrialResponseObject); ok {
+		return validResponse.VisitKeepTrialResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3719,6 +19607,148 @@ func (sh *strictHandler) GetUsage(ctx echo.Context, params GetUsageParams) error
 		return err
 	} else if validResponse, ok := response.(GetUsageResponseObject); ok {
 		return validResponse.VisitGetUsageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUsers operation middleware
+func (sh *strictHandler) ListUsers(ctx echo.Context) error {
+	var request ListUsersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUsers(ctx.Request().Context(), request.(ListUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUsers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUsersResponseObject); ok {
+		return validResponse.VisitListUsersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddUser operation middleware
+func (sh *strictHandler) AddUser(ctx echo.Context) error {
+	var request AddUserRequestObject
+
+	var body AddUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddUser(ctx.Request().Context(), request.(AddUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddUserResponseObject); ok {
+		return validResponse.VisitAddUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUser operation middleware
+func (sh *strictHandler) DeleteUser(ctx echo.Context, id int64) error {
+	var request DeleteUserRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUser(ctx.Request().Context(), request.(DeleteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserResponseObject); ok {
+		return validResponse.VisitDeleteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeUser operation middleware
+func (sh *strictHandler) ChangeUser(ctx echo.Context, id int64) error {
+	var request ChangeUserRequestObject
+
+	request.Id = id
+
+	var body ChangeUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeUser(ctx.Request().Context(), request.(ChangeUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeUserResponseObject); ok {
+		return validResponse.VisitChangeUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3755,64 +19785,222 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"1Fttj9y2Ef4rAzVAkkJ3t+c7G+j5k2M7bQC7dewERpFzCq40WjEnkTJJ7Vox7r8XHFJvK2pP63Oc9tvu",
-	"SiRnnnmf4X6MEllWUqAwOrr6GCnUlRQa6ctzpaSyHxIpDApjP7KqKnjCDJfi7Dcthf1NJzmWzH76SmEW",
-	"XUV/Oet3PXNP9Znb7fb2No5S1Inild0kuore5szAjmlYIxcbSKXAGHZ5A9xAxniBKTCRws6+ZiSk8jSy",
-	"m/h97bFPhN4hUVopWaEy3DHAiORMqtJ+ilJm8MTwEqM4Mk2F0VWkjeJiE93G0bqQyQ2mdoF/tpayQCbs",
-	"wwSVYZyYHdO+shSdr1an/ZZcGNygomW55AlOVxHHJkdQdYEaNGuArWVtoODiRsfABeykSvVpiNCkYFpP",
-	"9/wpR3hfs4Kb5kRmJxrVlicI9HZwnxS3nrhDUnvm3rqNo4yVvPDAcoOlvmvp93ZB42Vz21HAlGKN/X4j",
-	"5C4A6T/kjrAZaBppB70e5EQh01IsJ+w1vR8iSdVC2E0Xs1jIXWgfjdZgHLoTco28a9ufmNqgIS1X+L7m",
-	"yurlL63EaIcWvl43exXuFK+HZiC+nssBnbG1lXcdI3L9GybGEvs0Z2KDU9NCYVQzFV6FSksRgyM1ho2S",
-	"dRWTnoNUYI3vP79LgUE5ZhyL9Aj9sq97+gIy4GkQfcHKsFisf3Gc1aVFm6UpYamwlFuPqj0rHeDUrt4T",
-	"FG0Ve4yIEn9ux2MI6medQe55sTRVY1SmKrXHe8aVNm8QxXL/lxVyN9x84MZyqc0sbDMw2+UqYzMmULBj",
-	"yStZciQGsxTbBzN+XtTl2gWSKQpyJ0aPBv6HGXzmfVnHDRfm0WUwKtjXf64WvrxFkcrQsXsq5ykfKxuB",
-	"FnsFGmrFQAItHgM2OhJbrQhpa5ccjJW1RK3ZJgx8peS68OIbu43nW1SNyW34NzY2cg07JcUmBmRJDjtu",
-	"cuBGQ1WwhHzHUjXYQ6mlLsjQ1qc4n55D3HARtgaNW1TcNGGK8YO5W8DkUbp9/Fl+cYidUfQN+pQgMRQm",
-	"moEfvIwfvQspJqUqU0n+SyDschQUwu07VpY+RMVA9LPCvUG6BUwhrFnBRIJpDEIO19s37HqFWa0xtRFE",
-	"G9Zo4ELzFOmdXNZ6rBKHYsYLLm7e5EwFI4ZApsKJlYULtba07B8dU1yzuZysDSqrplhkVyCQmxyVT/GE",
-	"VC65g5xtERhUTBmb53EzCIUDT7TLm7t1wgurFYbnwC0O6sQgYk5VIjMz/m2NmVSBNPbfT16+eAxYVqZx",
-	"MuMujxeSslt1IMpPN3tioSUgK1nwpPlag90/sMU+CLRfR2XsGQnyb9O1KeNVFWa7MaiP8Ov0/mLHnjCD",
-	"G6nCLqHL8QPrpMh46l3V9HGf1U8Tfm2Cv9vwfiC0L+CFi7WsxUxMLca0Dp9wcTMXKFyS/EVDrcuVw/6b",
-	"+2R+WRzQKrnbeClQO07dCiehuE/zCZ+Y9HOgL15grZIMNaLjwaPeS6ZlYajVvcaGYn/Ifl54gU1jCWp9",
-	"GUTOP3wUVnNWsYSb5lmwEFxZd1uLru5bZFRuw8UyP2AuBxLiDTO4Y02YY/8wzHHOtfFGvzxesbIq7i5x",
-	"BvT9xo1B9VKPNVbW62Kgrj5jtHYoQw0F19oYAT+/RYkG1WxWPZeJv6+lubNv9CO99OfZvpIFDuvCSvGS",
-	"kR1qTKRI3ec1S27qikLwdhR9BhsZ81IfoebzaB/rjgwzIxaI0BQ3irkSN2GV4Vu7NrX4hoivNVsXGJJv",
-	"yK35+qPzZIRhS0i32cBdtd7JYTTQYK+d4epk5D9G1t9rZGvIve3NeTZvZ/eqAMKmdD5KjwqpTQxYaITV",
-	"QoHPqs7+vov2C1UWLfDEwCxClDlPAPqECK/bnY4l1sdEt96HuTC5Wwymem3I4hZDVrwaPT/YNWQG9cAL",
-	"92cdoyDOJP4AIg6Eq5lS7S03uawNeLs4qoa6s9ImpWrLkpbp2AngUFvhVcFEUG4Fx6XpaJIzLmawwALL",
-	"dtgReNo2NaaBG1mxmICSpUe4Z6oQw/QYKW8WhvH9ToclodugPaTDZgBE3KHbcdkCERQQVWdTEa1nKhnf",
-	"M13eh+Qi5WJzZLOv7aFMC9RgDbpFpbkUYY/KCwQhfRlKntWGdLBGgunCRHTHlDiWiz0JtjT2GNqEvW35",
-	"DI4YYDYvsKc5JoHc3W29vOc+327/NLkdaAn2bYW+KQAJE7D2syEnjOVnfQaZdOSG4Y87PEOC+LHNdvei",
-	"Jy+5WZymajT6HpmfvPGk2xhajYPnMNlb6Oomwdmy4td31LZkhDBx8WyCSbo8za+rT6E0dRljHa5zX3fV",
-	"wF4Y0pV9Y4CnNkhd9/fSKUJh6GshN0Fg1024v0jzMep8Vwq3buYtrdMxOdcwOy+TKhlJ16a9NfUG2qo/",
-	"xYzVRVjKs2WZrE0iy9HOKSbc1QokY1c1FKys6JMl1bJAqb88wSyzMIXOPDBEqQucB+drDTxte42ZVO42",
-	"ANewrnlhgIcHwzOd9Tgy3FHRske7nNAQlZq6UewnmXfP+rxO+D178A605t8YZuqA1rPE+Kx1DIIbDGrQ",
-	"aJN931pn2kDGtwglF7VBfXqgvzGTXSxJGe+REVpd2C33VZXP/A4dRNnh3nx9qjDkbixQUiBUBeMC2gWn",
-	"M15SmWNylEH6MB0jh6LMIZ7eugVH5AMtvQ7g0RQ/kHEnvrRvy+BB4CLIQxrqLyAsHxvN9dAPdrlTnVTz",
-	"E+dwZ1iqmcb3XM9431xnmqnEWd+PpXM8hSGAfm6HnMtGCcdXiGHAlofFzrYXvDvfh2fJDZpjZiB+xeK+",
-	"26dFbzZqkzuR+saAa2256N4TM2blUP3ZWuM0U5bpTJ+Yf7hz5tvGGS4y2ZtgoM765JHDsiEyMTEaI/ti",
-	"wjLRnjmF5ZZmPJk8eJON7hS1U9AbQbNdkUIqUZ/CG1Rbm9P4ZJ5tbERvp6pMpDEFdfsskWVp1xVcYNwu",
-	"qAX/AFpaEbYBUNUCUq4wod4FUCLphsl0UcAWbNSejYGVshZGA007YkhrRZfKNJS8KLh7S8d0N0nD6++f",
-	"wsXFxd/cnQOTI1cgs0yjOYV/SvAaCfghQUw1PPj14cXJeQxauvTNAttAUnAUBhSyVAM3gB9YYormFJ5A",
-	"xRSj1mR30UFIAwXXBlMaJftfmKYLDy5IgGaNjoeTcKLucrV6DKwtjWQGpVSURgq4hJf8O//W+cXptaAE",
-	"xdgUK/pJofidRYMwFp1TblahYBWPrqKL09XpBRmNyUn5zwZ5hA8M1jYIxx/S6Cp6wbV51sWc0S3SB6vV",
-	"UXdIFwXN/lriXsyc3C61CYGn/tS5V5cRzxzQkd7dV40jXZfU8ff3VPx2FvDuFkAui9RdSz3DbdtfmkXq",
-	"+dZ3Xjpt0NHVLx8jbgl+XyMFJpeedzVVD1DHwflqFUcl+8BL613OV/SVC/814EXffQnRuHs0CyXjwLq/",
-	"YMgP5ayqUFg7snIRuEPKkZU2XjRdUJyVzPc+SdoTzN5VBa8BVJRQDyIgty489fCV7MMLFBuTR1cPHl4E",
-	"CovpQTaqfa3B7jl3UNsRv8cxYnjZ9iBXLtYeddaRSv1gpNQP/0eUOnzRN6zTpGX3V+nXPqLSdk6l17Xm",
-	"+zrdVWqzOv3C1wR/PEozk4EgSkT35/LIdNGsuyWYIytM3vrnQKXsgXO1dhC3N0YhK1+4yukO4GwK5bz+",
-	"iaZlY+T2TSKIhlt4fziegLaZljqxNaHzrnAdWVavI/jGZxOWrW99qtIlSSKF64gWDN4kX/6t68JqWaK7",
-	"oun8rD6Fh6sL36GVEkomGtgxk+TACpv6NB7oqpsYBKH+Oxo/U7inih5sHLgTZtB3FN4f/X4vm6VSe442",
-	"reoA36/qnu+D4eZtLsH3lYGbx12mPJzbBXwszQqCnvrRJaV2BpVd9uv19auPT5Pbv34VLYgVlkWfN7oM",
-	"luYjKTeY2lw0kSIreGKAZ8CEpBuQUqC7OOkQgXUDQu7myB60OTraJ/VhFxBWcwHhfY3afCfT5oAKNaws",
-	"7rTVvnwyqsbbP1lHB1XDbqxj94s1SDerB5OWU/iBzklyTG5swZHLAslL+NmL+4VKFqpXDLCiGFn8WdLN",
-	"nHw7Z2wANJIamP7/rcjcbO3QP9syWYv0/mKig/qKb+cH+Jb+xjpm3iYFuuswz7lc34P+A7HxJ8wGPGbw",
-	"83hc33KwGggbukjuUajbJt0cCK6Lt6gM0xUT4YQ1ymWt6N8+rsfjsgw3SbC/p6wJThHC52RKlmHfd6D9",
-	"M7eZu1p63FZfJJ12wC/MFHVdfq4K0dpirW2FuG66/6gN/2joO083XoP8Lfw5/XmbN0fVijEVcjE8t3FR",
-	"oLHO84dXbR/sMVxHTpevoy7Ij/5VcGetOfZ8hwq1kov2+/miSjSX2hD5lmgmWqLnSCLVW0jO5dHkPHOa",
-	"AJeXFxSBVoQXNe8TWejOM1ZSmVkSfY9/RJTLKh49fHjx8I4sY0KTSSr4xqvotzHUaRUDT8oqBp2YilAD",
-	"d1lnlqD2MngIposHi82ephZhxi6O5coaYClLW0cYCW4MbMF+DJ7VQ7kcM1/e/xxyO+1/kcN+htHTvoz0",
-	"/539HK6HJ7mrUVnvDujPTYbdoI79/9upYKLJgS3hnDepVRFdRWes4mfb8+j23e1/AwAA//8=",
+	"7H17l9s2ku9XwdHuOU522Q/bbe9O9x/3dBxn4hk/Om77+uwde70QCUlIkwADgC0rOf7u96AK4EMCKFIt",
+	"dTIz+1fiFkkAhUKhHr+q+m2SyqKUggmjJ+e/TRTTpRSawT+eKyWV/Z9UCsOEsf9LyzLnKTVcipOftRT2",
+	"bzpdsILa//tXxWaT88m/nDRfPcFf9Ql+7evXr8kkYzpVvLQfmZxPPiyoIUuqyZRxMSeZFCwhy8WKcENm",
+	"lOcsI1RkZGkfM5Jk8nhiP+K+a4e9FHrJYKalkiVThuMCKEx5JlVh/2+SUcOODC/YJJmYVckm5xNtFBfz",
+	"yddkMs1lesMy+4L7bSplzqiwP6ZMGcphsd25n9oZPTw9PW4+yYVhc6bgtYXkKdt8C1ZsFoyoKmeaaLoi",
+	"dCorQ3IubnRCuCBLqTJ9HJpomlOtN7/5bsHILxXNuVkdydmRZuqWp4zA08HvZOzWTa5v177Hp74mkxkt",
+	"eO4Iyw0r9LZXf7AvrNzefK1nQJWiK/vvGyGXAZL+KJdAmxanAXfA48GVKEa1FMMn9haeD01JVULYjw5e",
+	"Yi6Xoe9oZg8MUndjukZu++w7qubMAJcr9kvFleXLv/kdgy948jW82bBwzXgNaVrb16yyNc/EnpVP9ULk",
+	"9GeWGjvZy7LcPFcpNWwu1Sq4PJ4F/yxoESLH2hK5nT08mjSjROaVr75XdIZSKcu4ZRSaX7UmOqO5Zsna",
+	"3DVLpcjcAZrRKjeT86enyaSgX3hRFfYf9l9c4L8enm4e7K/h+eiAAHJ/HcRMltQBXnJkGHPynnnKbXxu",
+	"jdwwv84QQVpXGTfPhcENX1thisc2sOM0NXh9dM/3Jak0Uw80sdt8QZSUhsykgjOfyqKwsj7nghEpUEbK",
+	"yjAVPPh0ZlDsb/4yRvKzmVSsh5frz3Bhnp4FJb0jVugbJQvOMcT41Ew82dx7iSdwPUQ9X7/80I5911xm",
+	"GwzZQ6/NGyWn2hBLOEv/YeRMZSVMWKzLmWGCLLlZcEEoKbioDCNyRhhNF0SaRWefW+Rt7qruR19kF4QV",
+	"pVmR5YIJqzBwTYQ0eFmQ5UJqBkw0y+XS3iJBNlpIHd66hVyGLm+mmB3KXkrayLJk2TmhhlAY5YEmM660",
+	"ISVNb5hJiLvqLbcTeyszlRCpgOWXXvNRjGb21vdTtdNkwsqfv03sv1tC0alin5IQpymnkW1uJFLwgSZy",
+	"KSKnqVQSr6bu28+Bvna6FBYRvoKrPLg9dnO9okOMXW7GUp6x7r5RUsiMESGnMluRpZKGkYxn0ZFeh++S",
+	"ZKJ5zkLM972CbQLWs3oWFYSCXtIaoqXuGfYlch7wPk2IFIyUOeWC+Cs0OFnDmQpxkHSL9KQ5J4X91jf2",
+	"3wtZafatZRErJ8k3lOC+fhseIbBjl1mmmNagNZdSGeA3UKn8D7kUzO9A786u3xdm4g84no6kUUqABVr7",
+	"41bv+cppLXDWEpBD9XY5ggcFmRQBKZbychER/KksOcs+4+ELqsnUkNSeRbPkaVesxcV7hvzT/uyAtxYs",
+	"3zaTJeV4+1FBGFU5Z8ry1sBp8fL2LMKncGk+0PWWc6F5hgxnKiFYHuQmXt4+DZL1Z8kF3ifrl7lmWoOK",
+	"zs0C+ZnldEW0oaJjwLSOV04Ni9PlRyoylhE4pvaCsx/lyp62lIGwnPNbJkhVDiSStamCaypMtTn6m1mY",
+	"Rq0PltQshutiloOvqFmEVLtfKlax7PN0ZdhQngLqxmRTTlcPNCmrac5TcsNW/oijxgALm0qRkQUY2/Mq",
+	"Zk5ZmTaS142S1TQP2rorO7C9Mu3V7PmlI/+FtBrB3D6BF7eRZMFFxhThZrtUgh2uedTTqJlT4gUG7rnf",
+	"wTX6b57yDVKsHek1Tt4QPjGBBuywKdRyqUNHDNQwLm461JnaG51m4fPVaEub55gbw9RnZFv3q6iKqTsq",
+	"UuvPXMR/k1XgXrxeUMX8RZ9RQ+eKFu2j33wkeORggVLMWa00oaZQUq2ZJjMlC2IZ6IKckuWC52xdzwsf",
+	"U29wRqgJQ3BD5pJpIm8jOhFwSIxcyu7+tIzJdpylVTjmC/BcpVSpVbOeIIUUSxm/HS0UCmnYdkWg1sbs",
+	"AQmffVmJLLZeOAtj5qUtZ8QYCn/czlFWYj3QBMYNkqwqQ067NRnh1OdGW0GSwduJP3utLW2RosUF7QPk",
+	"hUmLKhvb1zo2zelqL71Fo5C0eNZytHSlxZ68LMFB7SgznlJkqTUD8pbynAYl/Q801wwFut23ks5B5oPN",
+	"k6E1zzUpaLqw1j3ooEmtkb97eR0RZnIpckkDgtGKUc8kM56zhFw9f3XhxwN9BPzGwREaks24mDNVKh4y",
+	"HK5/vDx69ORpQqh2JpQmeiGX4XspJnQ+oOGDr+dcg2yIGKP2CwGJYlVqXZ9f0O5qEcY1mUuZWT3SfrJW",
+	"SzaNhTX9Q0hz6V0ow4x7K0ViJnF704H6XYq33Wcdm6LmqNrIbW+Jp0iLE9w0gry7oGIeYFvmvVfdiaNl",
+	"lbi9SchcyapM0Fq1NhMv2OdfnT4eYByWZyPc4fZxN7/AXow70MlkuUCfjXcT0Cxzyk8hb50T2I6VBVwF",
+	"azsAn0ocjZKOD9atMUTq72stY01CZJnqUmUrH4LD5JoxMZwRZ7lctj/eNrukNlGyRchsX1czGtGacjp2",
+	"egVNR9IgOmP7QyQs5e7AIBXAzxP8oL3jvnehlyHKBTXsfTnw4VsmMjnA3elm3mU2IFriGKjNFa0d8PRo",
+	"LaOeoueKOLfWTuzegMG6iYvSwQtf8M8sZJ6R6YpwowkHL9eJk+8X8DdndjNNrCZTa6mhO7ygX14yMbcm",
+	"wdPHEHnw/3zYc8G03np0ehp4sN7/9dWgzGt7f+pVPYAraW1CW1WJILl9ZGbNxgGRNCKQERWXbDZjqdn6",
+	"gefusfjJL5Wc5m4qw09r2EP4X5evXno2WS5kzi7ASDGWWYwkBbNMH772b5nSPOa8dT/WF74j40AHyJIq",
+	"wcV81ApDCqOfYotmrY8n9eaG+OF5xs3Ic/dG+COn2YX9zwrOUkEz5l3lUmVMoT9o83RlLGeGNbdUP1sn",
+	"7vk/Ww1g+ONXtct92PNvnZ9829OwspBDHXRAhA3IGbqhYQqg6s6ksloMKsRKG+cpyKW8YRmhBv/aryMW",
+	"9MsL/PHhqYuE+n9vHoOIkPlgtb+yMm/BtY1RGNCpQFm9IDmbGSIrk3RED7l0JwSjFFaNrETGlDZSZtsF",
+	"UzIpK/P9CFADXgb4Xr3tfa/hQ/hCs/F9b+BT7YE8A/TiE+wzwSjz80bqrTM7XD6ByIezOkAhd4F/CDHp",
+	"RppIkTIl9DjboVbAuuO93TrEpoCaWUs7YjUxsCllZa9bRmSWnRO9oJlcsgyPQWI/bhTNOARKu6vo18dF",
+	"Fllb7gKCa/YmbCbN3fGDtQmJritFICqyj8Gt+h7B90wrzZn2bpxi+Gi5XCLrBMEqQZs1vJGZZOB4G2DX",
+	"eZb0rOIG8gt0VPa7H7w0PP5sTYmQWcj7IBUplQTf4znRzFTlkWAsY1lCNJ+LIy4SKyCnPMuYSIhOZckS",
+	"MqXZUS7n9kf73SO/goQYKY8KKlaJJfsqIUtGb45KqvVSKvszvbGfsYrpEc0K/ICY5Ty1Yk1xmieWUEew",
+	"vIRwcUtzniVEsVml7fdTJbU+0tywhFiTxT5jmBI0HJopmNZ0zrbqMGvB21umVuhcxy3UZKmkmCcYcgep",
+	"YPVViK6MEwCKGbV6pSPS31PvnCzkEs6IvYyWFP0mW7WWNV7yiw9yya0L+e6O/bvhIqwcanbLFDdhoJOu",
+	"atBHQHChXwZgfeeEgs/ZYV4SQptwfCTK7fXLAeHYeo5uHT3R1A4iL2i4BxcK0LFVy9lwljz9FAu1BRjC",
+	"anK1W9CHMhxsLSEwf5rjEyhtrJ43pTkVqT0oQrbfByQH1/4cEamINnTViXCCRjFYOr7k4gY8zkGznFEV",
+	"FsZ1ZHVz6Drg7hx13GiWz86JYNwsmHIXiJAKAZ9kQW8ZoaSkyljVtuNbbJn7y8VqO0+4zfKb4VaALwd5",
+	"ouWW2mSJKMCqAU1tmkDrmJwlxWCNWYt6rLnSAsaq9pp+KXOerh5oYr+/PSKI3xsElfI38ebadelOt3ex",
+	"aYOQrF8kuidyA//M5TwIx5nG4rQ1FqZU7JbyPGwReqFUj+7UHsvWAs1ffushQbX+E5yJR+fsKGacWHEE",
+	"qZEe01WvrLGmxqW9GEcCNAMejqdnW/0i/mJe9408ebrl1XCcqP5ccGk54sKGQesgEjTC3wbPD3a49UJx",
+	"a6h44D0pZjxzN2cf4G7TkI2C5SI/DAZRcjH1lkAANNKda/uXGMCjBrTdqwsUIWIReJrDhA9TS7RKB8by",
+	"PMTKvoE71Ap1OngEQq5qfqmhWMgkbY6o1+Co3uyMX0KbqxuODflkY+fHmSM73TjBYMAwqP76PYHYyiHX",
+	"hGJ68U7eYBBgA1KumIlg/d0bvXB/eGh9bvhq4r8emlTttRghXlueguG6/kE91SWTJd5Pu3snQ9T5kaps",
+	"SVUkRAXe+XFUyJihPA9DnFDd5y7IrQ21Zh0XDiQK2TwXpKArMmWoHYVzcsTIKc2pYUu62mk7I7Bmbq3B",
+	"aj5nGeECHK/EGu4OjOfUubLKcw/SE1nrBULnlItBCg2z+qBgVr4s+YxbVjc8vQEPQcYKK9ZAZN3mNKzW",
+	"eMHfh/BBHCKRVhF1euk5WhSZZDpiaRumYiE3O7U87DiFSW856q/sQ9eWO6JwqNNzUJY17ZiGW4FNr5lZ",
+	"SnVD6khmo4U7yNQC1PBIMDviybXE9KlkQE+4JeaVYno4QeE0tHdezmagN/tsJSmE1WYhJcn9A37A7L/g",
+	"3gPHbCH2B/4Dd7QOXZpOrfXBR9hYTwg/6frQN9doLTtapw9PrkcEeQbqE0rP6tTAkHgOxe1aLgNrXtb7",
+	"DMYmN7rtYqhFjfe01/Yz4jBlHVshlgprzvWHj/4zpCZvrOUlL7g5gOHUJK+sMaOq2HljZbtUAm3Xptgt",
+	"2tloXUHuINPHBDBJ55b7NTOagBYTQSWrMZ75jhfG20U1Q8OnPgUphhIreB2dhTNz8McwLDulJU25WX0f",
+	"zKQ8xRBKHX0eZE7gBwdruz2GQg9Ewx2c8Irdj+EVL7g2ztwZ7tyhhVUwtoFuWvNDlN+rLs4x82jiIDY2",
+	"lhvcTZyKfqL30oliQ36ppNmaeP0TPPT7WT1K5h3pXypeULBAMBcT/39K0xvAYgp7lMNuDGNe6RFsHqf2",
+	"WENs/QKDiWZsriiCrlJaOmdMZukbmnylPWpyC1K1jYhp4KoSFuIvJfexlqHm7TKkUYuDHXeG8TId+dE5",
+	"/Q1HNvEbf/Ziks2dszu54sNH6WHHl5hDtAQig6cDNzzKOuvfHfS9kBveEx4WEKXQImiP7ODb0P5LYyfr",
+	"1Bh83xn4sel+YHy+GJtgHZ3ysv7aGqhBEOrd/U4T8bnX3VTsrWEiGDq8mFsWz84OL26LJkAN05OQVjSG",
+	"21vG+H4n0XP3RoI0HxxM2h3yUdGT7XnmphWQaALDLv08jtp7hXG/d/KahfIAo8oyWOJdVXuAjtsGVLa9",
+	"Fhve55Ja4WpH+u+PH//9//zt9OhP//Yvn/79X/siee2xPV8P90p7uGTU3Q6G5TO0nUKcLjbn0FsTZE8E",
+	"bbvl6yNR/3HAB5SkhQvPbErHSm9s1lDbpWWIb4pjmd70FG1JqcoI1TeazKQ6J5oXRyUEMu3/VDcJOT4+",
+	"ri1jdKhUAm2DsOldMkWNVBEND0q6uFXWcrElFk+D6lgf2ZRW5eb6su+KgXepVr+EXh/6tuZ3GFxzoXYf",
+	"3LB0IWQu5+F4iVE8BL15aY1oBMpSc0HoVDPRWNSQu17UyBhiWJ4PgMcAk7U2vzO5ZgMbDoie+vfCM+yB",
+	"pWNOtfkczKN478osYLkItSJGygtCEWtCrl68tr8KYuepmzNUCcNzMNqv3v8Vslg8knOTZ0suBsiQ/+yI",
+	"1bOOpLZSOiij1zamjORivWbLYfVm1hA4GPK3gptIRVjGjd4Eq8KfBxu1gKYNYDWHoZTfeXSyi6onBIP2",
+	"gGLSRIp8dUeIsi9pEXQ69Amuta3wI0a24y37pWJ6rH463M8TvLyfbN7dHXXg6rdn6dd/285m0Zv8NVvW",
+	"caYRy2JfSq6i0gvAttwQMK5rT+0wJXVQQH4YDZIJwO6Gc/q1fbzL6o97McnhcL4bNULu906N+OOCFNq1",
+	"XbahoL27pZe/ZcCPuQ59cJ8KEe3KPdPghsbQji13IIDM74ztkIAJssP3relKSTkbuaR9oU96YSd+gtdG",
+	"ue9tOpL9je8dVWDpS4XeaRdfKQopGheT5uC0Cbms5E1Yf9SpC8TXGunZKLGO78P3Ez/nvgW/G5CzFT6e",
+	"m/dUq/ZYQpYLni4adPm8YlqzrMmSWDvdQ8/zw9NHZ3fb6fqwD0T5u7wQrJTinhqH5h2bfupNr00KQ6Er",
+	"44ylFWCvoaAlN4ukToVCXWM7kG/TGap7KDYsve/ekvCGwRRw6lbjCOR1ROnf3AdBtN+IYphVzv4vZ8ut",
+	"Phw3Yr0dOExwRTkVQW9bztlQLFi6oFxEPFgsZ4UvWBv41WcNbMaOGM0HTyDiJvPoApcSgXjlgq4gHwAz",
+	"Qo/JG+FOwIJq8nOlDVEslbdMscwXLqEFQOIXrCArZsad1YJmI4IXNTsEivZIeTMwyLUOyLdTqD/Q+PZw",
+	"sHr7WnuV1AxQb4TfqyAPgWmyyUXTCNLR5boPzx9H2O/e0j7HWUy+kI2QzgYDkwl0c22kYtn9pXY2WZ2e",
+	"hm1kbyfBs6ZZfMOeLVjIFbG/vN/d9q0nQaZBqjc4c5JSYRUCx7HjTuce9iScX1svvT/V9id5HXBpemk2",
+	"iPw/yeuwW7+7uoB/NAVdygq4KYNK3oTqulamQzTtSBQvYuoZRBb/zIOe18trBctmuxrASRsSUycbwDtM",
+	"1+kcPFDPErxZ9jkr2V0FluF+9TaqZz0l3+F53Az7Knm7mP6WLf3gzwKXPqcpEEh35XNqHXhT6GxPlPWD",
+	"xepXe8hxPRW3Bvh2ZFt/lFW0wnt3Gd+xORetag1quKuDZzkLxYlfsYxTQTIobei+7LbHnlXAIDmUXUqV",
+	"4iwjOTcmx5plLrKmq3ThHh8YtbbTuYIXIqE8STOWvYqoKYDa3JhXUaWLgcPj5+MTCAX5HAVbc+ssY+2j",
+	"kb0Ow6T6wU6XusEmZpbsh8c+OfHQn6u7mXK/5eSg/AqI3hb0KVKoecnYjdVBLdNrTK4XbGlnYX++wL/X",
+	"/Og4l6oGJjhmnnAgg5bkrmfI/9EuBWtD956r0aifAx+XwuUld1GuM/4FdCpaGRn0svSAu1gFiJ1X0XYP",
+	"rGJkylZSZK10QyhWRgWxIxbU8JQoahjRDDC7AxcD335fDobA6QUtWRY+mnXk1Od+4sPESCLk8oJ4xDP8",
+	"deBhxYcHH9UawRWZGXwOHePrsP3tTooWgriF0WpRpDXdfsxVe8vbexCWq14gNJIoIk8/0FXImZTTYP72",
+	"jz5he+krFGuwbrXdsJxBripSrcT6qMBfA/nK1VgNVfODoqkEgGwtrcpqjtbaHMgXRbB0g8/ItoY6JNuC",
+	"wg8F57Vb0sDEdLAlCh6s1Pqhqw9a49/qcrpSgfznWYVh4oFAzGilYpCWCKQcbDRy47ABa4rTykpcSEDW",
+	"KFx2ydWv6eM2w82/GbdhgqRmwiDjenDruinjUOeDUKl6vYTxOKAnuKitxWHPcBkrvF/pgW6lDZPGLsW9",
+	"X8/WTyNEk7fUsHfsi9Fjs76Cgvnj5NFpMeXm4yQhHydPTk9v4B/nZAo1IZhqMdbmostwcmJwzqGSNcOR",
+	"yFW5C3X7TYq3NWD590r7ZhnUHcaMsWiRSak2IjpFBcfKp2T6NjajlAtZmVQWnS+7zgzgzSs4ZuCkOS3w",
+	"pNqp2iWAQ14eYQJ6OGwUrzwY7BLhibNhBC9dxZJpxXNDIlllkRT2pveCXx585Qjq70L6yKR2om8tkFln",
+	"eLiOBp54PXi8t+jwXT2TWYj5U//nHZ0h+H544Jyu/iJHp92Hq+rAlfY/RjHxK3WV/bm45Yb9D4HyrCw7",
+	"Ji+aCrRSpCyBjEAEGkC4p84IHAeB3FbB20Xx7H0FXucL7yk5h5LRawM+fhTi1NtQEOtl496vK+bXVcJb",
+	"o9A8h0ZFulMZsmNCbZtAg2r4j0CBHelPi2tT1eRIrHuR8AewiDTLukX1ASef81ur2dqdma46BayAhKbd",
+	"cGbH/IwAh8YZ1HdwuRvkwtJ0dHGH8JxqJNHabVDXytlMzIKfxsQcRjWlWt2tlsKW+OBQANSmQlRCUjpN",
+	"U1Yap8KlOTRe+LRzHaOm+VUdZHTRhx5NCLesKWY0gpVw9mFwQwzytRPIyw0UnP9aVhRExCfJ5JazJbaq",
+	"gFqIQar6IoKjqthiYqQmmUz1ydWbly+e/ddxgb1AuEma/i3gB7lhK30BUEDy0aqnHydQzSpf0pWGalba",
+	"1D0M1tQ6DrlJkUw2pz0N4L4f8Mm2ChS0f1z1SF8MkKIrRDE32bZgG6E3DUAFtKGl9OjX06M/fXL/PfoU",
+	"xr5ZjbE3v297qYSW7z6WJnPUwYK2RILVXwcQ/iep8eSzYRt1DQ+2KpJve8HqFPg8ghxHhNYWctgAcij4",
+	"osVpI0VI7mqObO7m1MOxQ+lcMxNLA9x0IMIYRzTP22ZHxsQK/hZi26b/WSDJMLj4H40ZW0HEF/oZEX51",
+	"DW9GKLvByf4kx9q9KS2HJFGhSd2umOT3QDGauzsaMu6pr7qljWIeor9kUytXqvzGKUpztVbUspXdXFFF",
+	"hWFs1LwK+uVz8PD/x7ZMkIKLz/GQH+be2cle+FJrUMTaahjEv3ZOfoP6lgX98rWToLd18F2mHNv8ay+Q",
+	"djmlY4q8WF05FGb5US5dIce6liZF6wCDBTrYvlGXzDel4i5pN6eGiRQUbBrLdZ5RnltO6hjoCvv8FvI2",
+	"DNjE8qbj1nvD8/yzXnKTLoZJJTszMJya2IZL3rRKnFiFfQK3TH2us9UDkFLD05tVZxgszeSKVGluWMz1",
+	"NqoWgEtpHSxyABq3YRYEUSi7FhvmBQ/1wXszI771o1Nvzl0P9LoAhvatslyVGzqVtSd7IEUKbsKNsHcs",
+	"huFqA7awKm59sdv3g9Maxpzq3co3bTRj3vpGpPXydhkiC49eHPGSTsvQG2283npE2F3e23YJLnm4h1e+",
+	"ldIo7JSRqczHveWKBo3F1+X6s1eG76osfEBl8dCl0aBl0Fg42uiKZ9COrFsZb6tqF3A7NpNdKx4V7lIx",
+	"SIbUVfE3uFOOEc5xHHKQXtur7iMJAl9roTLHhhQasGTjQpZlJEkGc5e6umTWxshKYZQMK/LX2CUzWGuw",
+	"UhGvqK+jJaF3QrSjGtRGvzasDBdRp4K4euYIhmi6ScCLHsCcSQEXEnT+kmQuiRT91b+6Q8HHzr2trgAL",
+	"W2mmtMdD1wqUfRBUCylWhawgQMbngmVHPFZqZbvlCjlfG4kpPnSPRA5uKm5MrBv+vGt+tQDKlVLRKh+t",
+	"3L2hOLVI744xwPBIY3q7/OGtrkKePAcO19ivyS+u6Wg/x6KiniRhMhsM+q3HDEXEds6pmFex+vjYByB4",
+	"aCLMF0hAllrzIX0PM2rolGpWl5Q5x+Tn5hxBX2+OsAbsi7hWKTxyboNHFqBLhpXQYFQKw0XFwJl30TTk",
+	"gw566NwzrByCaEGCJUhwN3SLyC1yRHfvSsm5VdNGR6qHbHE7lPS064u7PPp/9OjXmA/OE3EtirDmzAu/",
+	"HbporxdSmVdNb4bdKx/FMrDWe7y1z2moZeV3K4woI0f1N7gfknzVKT3iBg1uOp+LF/uJOl7zLyTjc27q",
+	"0Bqt7BkyPKXGXlFlmdv/5dCKXxHq82tW0MRjSOreH7/K+LWhpgrocM4DFe30Y8Wu9+UAOGjGb5nHUx73",
+	"FPGLGB1DSgndoVJQMhHoohl4abncsl79L/eKjjBMpCwmNKmB6DE00QK8n38hpscoMybc19IzN2thhZJE",
+	"emuZ4gsj0nn8fJHALWoEKzF5t6av9dbKOym79XcbDn1H1ZyZEY1EYiXye4vYe7s43OgznBzputQGwXvB",
+	"kvDrcbtIrXRYWVNuvcTMaphhkEDheuE7qntD0I+jFMAoOGjXIg3bewh26zG4CYdJZ8pn7nLY4T5Z0w9a",
+	"svnpzsAFO6XrutR7rAT82mVMNXv8KIyfU4E6SNKU9qoj79++gG5VhJKf3sKl1gBSQKXLFF0OUOTcvHC0",
+	"4KIUp/nINMt95PHxsDpu1zUzD8J5TjmbmVdDe88XXAQFP7dK+ZwLwALfMFZG2+24bnmR0mPCYCn40XfB",
+	"mqoD6Z4QtuYCGzh6+I5gRFVCX6DXl2JTMUQiTWl6Q4zcBZ7rV5X0VtcBtmhqVN8pn/5snG4UidS+j2jY",
+	"kStlfBXG8OUzHKRa60kDk8vDNxei4EdU6XVvDM6E2A1LSzsdRfB6dJVEEZCGWNtmMt2l9NV49NV3Qmx0",
+	"f1deg5falEmuw2onOxTFMXXeUsLDEsubJS/ZLKKQDK/Wk0yMNOXIAsKubjC8uTadnsvXbslOpX3up8AR",
+	"dLh/54ix6cDUsmDYMk6C/yUu4MdUStogktfIo/0pAzUHvmztMui9nlzMZKOGB0ol7N5VaGjbwgQzVqnu",
+	"ti+8Q7/C1GVINR0LnVPBUsYvJMSQH/gP/AcZtjb2XuZQ6407bCzQFD4RW4gHZx94GQtodBqJ6fdVmx9R",
+	"sxUOdoCf0yoMN/m+xk5DuvyCUZUdk0uCcyXC9TARjGV6DZXsgKfLkj7C/zyGHw1TpeI6DA7YZSdjpY2s",
+	"ZGmG81PV5Jur55dXCXl1/ezHy6vbR98eb6fQGGZxbV0CGrpf3KaYsR8HgMlmDu6PvwYv0Z8lIHiD7AAZ",
+	"thHURmuj77RPfC7QChlT49YTIFTQA00nx1bh3JrQLiSOrK2l1bNrE9ZTpaZcbPsiFYb3vuBz3+AH5+PB",
+	"/4OX7Sa0uYyv0JdvJnuyHX1XcRfCsJTRYNBAmUlyjQUlXJzDGq8PdN08lYosqQtepLIo7Hs5FyzxL1SC",
+	"fyFaWl3SezVVJUjGFUuhUDmB/DLsGdtNW0sILWQljCbQoS4hWaXAaaxJwfOc41M6Ifaq1OTtD8/I48eP",
+	"/1RDobkicjbTzByT15K4jSDsSwri6dF/P3l89DAhWqIuyND/nHPIiGUUJBhhX2hq8pUVciVVFARvDR8T",
+	"0gCUmmXYxMeVhtKQgIkaCNF0pZN2w1uY3dnp6QWhXheVM1JIBS4CQc7IK/6de+rh4+OP4qP4sJBg7laa",
+	"ESoI1hx2YWI71JcjmqZM63NiVSJNvnEBYMSiJ07J/bZGV2PzbK8CQ6M6lNkXdXEB6p4BCLnHMYFKhrFb",
+	"ghb4BfmNihWEko2q2FdXRIVoo6z6CVUMpEzIbz5cDA91nmjC1GuxPEtzp57PGYYScI8AvQ5G9ZTlUswh",
+	"sRn3G+d5TD4sJCQwWarZPeEa8RFaevo/tDt2dvoYaAKdyo8h9kAuyVTJpQvxgZgg05Xjb3nDocrM1Zvr",
+	"d+REYyw5sfTBzuX2yY+Ty8ospOK/wh6dk+8YVUyRd2/++vz1xwn5Bl8GqutvE/dlgBLU50QTJaU5/giZ",
+	"FNxYNXfyDpK4Wnb/+eShKz8uaMkn55PHx6fHjycI1wUxdeIhU07xqhnnRQZ5UtpcYgX/mrX15Pxv64KC",
+	"CfKNw9p/mxCmLeF+haIKVg+a/FIxcLGiadaOMeIJCLjz1kXaJ8idLaVwmLBHp6eoiAvjQmStiNHJz87O",
+	"aD7fZwDACkEMhksd6mN0IbgcrfDH6tmdYE/7r6CHF5BmdT55DeFZOWvHtVCCNgA0Sy5/TKGKsQSAT2/e",
+	"iEYACuJOYAkntMoweTq+o/DExpaGtoqmWLg8uE9PQyUwNxOQUYIdawZJyFIR/6ePE7zE8xwNb2rqVmWR",
+	"ubiwx4jJhD7kLr4Y9wXbC4S/NFOy6HxnGJ4i/DFs7zr6U4GwV0HznFmruC5mBQ5l7IHaXMaCfTHwS4zi",
+	"ddPUwKw2an0He7eEV+qT4pvP1ocLdaQR7WHuKhgGObnhxCAgaDMGEpQbzo1+d8lhL3ZXtg8utMRtIwgP",
+	"aNjZqQJU1yIaIknCAiSlpXEAtKAIeeZ+33InbLQz9J6FEEc0XbBqxdXqAXcRPG+sWoLFO+Hu57VKGpvE",
+	"2gFsDXj2ZLcBS6lMbDQXWeyMh2z+9MmTx092O1lO3w2frcfto/V0e+Ol8BDO6Rs9vhsH+HTISBvAeEbT",
+	"BcGxouLJqvzheaA70s/i0enZf7am0GKfXeXIl6MypSW6BgPCccoFplSvM01QVsx4zvYhKEBVx5NENINs",
+	"AZGBYoz1ogjOGcbD63Zu1VjXpMMlCaEdQtMFy1xYCnbC8jXBtsf2w1OmecbAsnD8gCVx0VrgeNB7RNAn",
+	"J2qsvTyzRI2Lmz8z86z12AH1wPYwka2iqLeb1d33610NCXygiTUhWsRoxmlua7jC0Qz9AlgWTRZyaUUN",
+	"F9pYJYpvCH40vFCWIsVbOKCofvh9jRk5/M2KYw29Veu653cl/nOwEt1Zadd2WMg825MiDnFujJk4FMva",
+	"PaoYNQwbzuDFx7T5TmarvTF03c/ma9cnBOxwwIPUGjQS/j8mH6yN7avgYjk+4YrK1jV577rLr+gNsyLR",
+	"jgjGV61J+bY44O1gee4K0RjXKSCTx+S1K67hNTlydur8RoDVSKWY5Tx1TaKogEpjdY8cbBSPsf7pigi5",
+	"bLkqCrpyX7XmUMYUutJYzgzzTqmlK3liX8P5Q30P5/XM6MpqVCi4W9hiAIRpV44FXAO9fBxgX8yoaPHv",
+	"yW88++qKyTEU0102/h7+7tk4ZFNCbnB9a/NsjJrXH5LZvLTPNr2Yfwbn8N3FtYLk0JqZCm7vuyVdHe9O",
+	"5iR65f1R6HmvQuHOm3TZ3R5X8mL9bMNx3NvZOLEkWcXF/KX9+Xfczv1fK60V3fPFglC2CA8BeOruPHRV",
+	"1S59NOKQpWpxPnP4AxeB0BeWtQCyZYUB9ofQLJ+RSuRMa+cIhsmdABgtlYUV5EoWTTEWxKtxAbpzQmiu",
+	"ZZNuEhDupGBUgFe8/16yE53KbIUlovzt12BcktabCD5DV7u/z/BvqhL6ztcJu/UNPaKK5/Nb10digGfy",
+	"786HBIsbqugisfZkFC5oWTLBst0dRVs0XaxccuKK30S39zvskDrKcbTVYbS7g+iySb2Pj1NXq7rLOHXp",
+	"w9goLqX+ro7tv7sz4TliwKn44LtOTn2f3b2cDUzZs+xLMo5tLXJmSEm1DhwXUtdhf5Kcnp5CLPKGlXs7",
+	"Rx5fGj1CP7jcjUMfoEdPHg/i7DXQWJgpsRv9HYYR7bBZ76oQtjpqrJEH6VHnID35gxwkyxdD7xbgsrsf",
+	"n7cOEwKfw7Oy0RBhD2di4WBxvcfCY+fuxWVVD3bfTiuf/oegDMWIVK4bz9R1LEOHxrLpzFf3YSg0y2+H",
+	"x5j79+IE+mGfpK1e9GEPFz4ALawP5OLqNMW/Z2ukYYS+jXftkQD5s7w7E7i1EopNyS8gt7EpVuUEstsa",
+	"3Zgj2xzyzYb7ohXBPS8wD1pv9wj5jOltl1UE/Dr+zhoTuB9uZcNXD+s1GZaB185CHyh5/GY1EiNn+3Cz",
+	"4AYTSqDxrB9mFw5L4jL9lee035eB/vCbuw+vGZztB7q7n3q3DQ1fBddMZI1EOMhNgF9/J+1Qh7gKDreT",
+	"jvr721FLgn0cz8AFAB0s4lf+W/vzIS/87kH/p7jyrw1V9YVPqGDLPe1lJXwd2/BmvoffD66+4TD/FFv5",
+	"Z37L/E5aNY2qDEAUVy9eJ9Ba4ZicPXrkonxLJcXc6ncX6OMF+HMdx5iypv6HUSvQ/O0/Ptt/OJy5ZubO",
+	"rLLkM34yazKzgpyCmVsf+A/8QIzSSg/7Z+CTl9iDi9hl1zlTdodxIxzwBvO19rPDP/uUteD+/kVyceDd",
+	"hZy5f4a9tQsNba1iPtPYXLhubBXU/KKutM8xuXQywW89+ebs0aNv/Wn3H2B7Ygmd0h6WuE7pIVni8Pf8",
+	"sKI8rQS9oV5qn/aYuHpsdstabrE7ywYpb+CGaHOQ7rLMo1MfntyVFerCT1ED7aVvCH/wTQiXlQofWZj3",
+	"vgBiUAkcIqRW4C4Yzc2i08N0vfDWHhyeuSv9FaT7NZSkf4mFnLYQ3rAvBqOuR1jJvkv5QdBUfHEfJiY0",
+	"nVZH0EwSJkU+TuxSP07INy4Pzi7rW5fAVaf3iYx8nMALrSchlvptE+JGpBbGOfUxeXL62EXPpSQFFSuy",
+	"pCZdEJpbOq/2tFEFO2nnUZdV0Ow1r1ZXTWL1ISSl/7yvxDNEUgZgUvj6HuJq+CFSrOpr6sL+AwEFLiFO",
+	"EyZ2wFnWhDd1aYiwC/K5yN75ghiHo/iVknK2M8HfzGZ7gKVVCkEieGDIDDK2iJzNdqFuzHsD/db/WATd",
+	"I6ioKfoVk4Lwa4L5oWCl3XnfsIM9Xdu2b969eXf1LSCKUkxrtqORq/fvIPMb6z4a7YrM+kKYO+xyFY7W",
+	"zLgqDrjNdcW3e97hbqfGwCbDD67Pgr2nkOyQ+FCjsLo7xbHw78U+eSJ2lsWugtLL3xN7jaOPO+q3o4bd",
+	"0z31Tq3umwH80NeeDpGDvpTKLPaWilNbabXDBr9fQ8u5BvSI1SiH5G40NfKjOvkVPnIfSjmW4B+qluPc",
+	"95M1g9/qFuu6aAp1QRf88SHvLdoeDtOXpXSFTxySjXGEGIkxz3o/JMaqEx70ujtsIHLXXFUNuXqje036",
+	"qwa/iM+Gco3x46mBfXC6oY0eQ8nVPsPDeDway7hhmeW/GnrLZzWAVgoWSgaJTLtV2ndAxvVpDG00RHav",
+	"aJFvNQjvUUIPYO1WUZVlizXvDGRiZU5T1hImvuFxumDpDeRdy9wlXGNqEv4FihlAORdDKLb6H+ZpacOi",
+	"ccQTGKoHSWN/bgmYv9sdhoX04jtnshJ7sUJZetPUz6mL1pRlvoK7945Z8q7VZuwy+EleH/ImsJ/vc4D5",
+	"Mj5cEeh3uI+g8o9yiY4vHEAxohe0ZFkLdAYaMwwIpXjsv5wLPZNMr6XB+Xvaz9Bd6C77rUbN7eX2hr7m",
+	"/e7Mt/jIvcCepciGKk5TdOLe2WncdDyHMlr2qxhbANIk7YpYUByIUI0YQqy3tLyTChBOjMoyoPmBzI2m",
+	"S/4gQfdovwND9/OeE1qDpu/sWc2ySMvK9u668lTwL4AHZgzB7C63CJvfi8bXLdjSHXT7J2ic4LKdTLMC",
+	"7K9gWJ5raydjxpAfBnD03BAudg1B4KE9wWKwfZAT+/vBWanZ0X9UVnoH6dJLuuowlL2TaZaxzDIR7bAQ",
+	"Sn7LLjds5Xln992GjdsmpN1D9yGm3WBDJbVfwJ78B65JH6HaqqAzGarzs3mZ4u25h1uzV2ojXQ5WtKAm",
+	"/H27CVvDRvd3DyJb39Qt+Op0UvAIJdasWUqVubKZvFW9K6Wi1cIfu8NCw388peBimisqTN8Z7E/R9Bzs",
+	"8pqFXrq67WFOgN8bZrhzbvO42mKfDiXr4Zu4uH9YDkxT8DsqkrE054IdE/yTtYzKymh3jcNwrjVxbXED",
+	"W7patFJAAvIZusm5uy2AdiwbGG+NMaPvbxq/DFyXzcNtRzOdwGZAeY79lAGyn7Lmz1Ta481R7JO/XL95",
+	"nbgoRFPHQBNpVb6ptWa5acrrolfUbZZO8OlO12izYMV6xdR9Xhl213TT1TQWm73mc/GmMofcON9bNbB1",
+	"11ibVlYgJBeMZiCwfptcM3P0DMq3bnGa3BnOy+fCju8RO626saFyIt04QLxiiF/z70PWDwtpNZU9FTx8",
+	"QWiB9glGOkEOcWzQgfiQMoBoX6dUBLeGTQwPc3u4j9/ztbGd3dEI+924nYsLop248RAQsCHsBI6h1HJT",
+	"h2JKsyOshwH5jRk78pRMyNmjdq0LI+URwHsQPmnU6pXeHkbzEJTeu+XaP3QvSSPtjsMDrI1XqxpHs4/z",
+	"xhSDE9fU7d414OxntbVo1HORNfLqD1gz6gWqN0xk+0BEeYkPVVgAxr87gV3T5PgtgK20Dyhr7ABRuCA1",
+	"bD+e5hlVgb7kA1RJpFB9B0Sijw2dDnAJdHoj3/tdcPj9eeuR6gu3UYCOb/okYDU/yEpnM4Nlzl3f6uyY",
+	"XNdl/Qu6wu4BmhmHqcXK8CO3uT4ZJ/j7lpKLP1iWunQH7RAM0BrgfzWBbjXG5kij+8PyhkYVwUUcimOf",
+	"7SRaHR+wdXvEoNxkhrqxclRO4hOH3Aoc4bAnseXCB8jRPKciZXuy5bD/RK+a9A4fuQ8lCTvtDvTF4tTr",
+	"qC9auQjj3IPK9GrlBwDDGxt76H0Cbi+zDNd7MB+rI+f9iqcfFNOL1siRjWvCUB55u1zwdFG3aNkP3NJV",
+	"h4URd9XHkA0G1kj1O/p7OEq3Kbw4w2xfQSS3j1Oa3uxMWt+2OCbCsRjk71Vtco8CHIssguakKqHBvyoF",
+	"Yib2Jcqh/KTdjrhy9L2SZUPTA6C/Ww2H/yh1Q1/LVolLQsUKumxdtOs4W40FUHx7A5z9WWJ3Z2pcynft",
+	"krVas7EHCH4H1bhBxLj6pncqwtmUIY3zwV8Z+18+uA8+sISunfpGcWscvXF77irCGmxhNqfCGVV33P/K",
+	"t9iOCdX34ZpNwV4jJRXhGnmThaxUq7EnJkhaswP/ntFVoEnkJt4WKzRKrNBOS6rMhQtMaaCZJSXLSFUe",
+	"E9d2FL3DdWNE9qXMoVWva2U8ACpc66J+8q7zUqgzdqjRZcHFC/zEwzVVNZlUgv9SMfez43VtVtC7zd7p",
+	"k0hTGSxDfD81HZsBD1Tb8Q/ZR+teqjy9H1MUSFfFvpAkS6qt/ZwBDAx5JGlX1CSuI+fNnpQNsNV7zcb3",
+	"8MT90Bwbqw4hObaU3EsAq6Ar79bY3gmnxwiE6R/MBkTi3O8V3IwZ3oB91E4xdYP4IeSvWXagGef25B/a",
+	"ivM0hNrxXBAhQSEaxMvUpItQBgMV89+Tdvs/QXYxY5Lu/54OkUvip/g5cgmA4DqhUSpoI0ygyZh3rmHo",
+	"76IpjoEeXm3oSvsG3dtP4nLRm2T3YbEaVf46Af0lIc/NginBAPP04sp3ArwgHyfoPnW9SFvtFpqyqXdv",
+	"WAi6UH9YMlBceyG1genbSQNgcHv7woHTORs9Ha9gn509hrynU+/7NDKVeeNqLaUy+u49D0+HtAk0adnu",
+	"O1xlZUJ4WpQJ0akpgWpEVFZTiU7Izj+mwT5+NFjnzHRaRhb2eOyqsCRkwQTYPhlLeQZdRy6IW2pfBiE1",
+	"96/89vaKaeEoA+304NfG3asY1XsCNfB0gSB22ogDaGIIoCufs7SXWjB2ZKhug9KoUvnkfHJCS35y+3Dy",
+	"9dPX/x8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -62,10 +62,10 @@ func status(s engine.Status) Status {
 		Version: s.Version, Started: s.Started, Now: s.Now, Sentence: s.Sentence, Links: each(s.Links, link),
 		Devices: s.Devices, Active: s.Active, Flows: s.Flows,
 		Warnings: each(s.Warnings, func(w engine.Warning) Warning {
-			return Warning{Code: w.Code, Severity: WarningSeverity(w.Severity), Text: w.Text, Fix: w.Fix, Since: w.Since}
+			return Warning{Code: w.Code, Severity: WarningSeverity(w.Severity), Subject: some(w.Subject), Text: w.Text, Fix: w.Fix, Since: w.Since}
 		}),
 		Plan: Plan{
-			Made: s.Plan.Made, TookMs: ms(s.Plan.Took), Rules: s.Plan.Rules, Chains: s.Plan.Chains, Elements: s.Plan.Elements,
+			Made: s.Plan.Made, TookMs: ms(s.Plan.Took), Links: append([]string{}, s.Plan.Links...), Rules: s.Plan.Rules, Chains: s.Plan.Chains, Elements: s.Plan.Elements,
 			Applied: whole(s.Plan.Applied), Healed: whole(s.Plan.Healed), Error: s.Plan.Error,
 		},
 	}
@@ -109,7 +109,7 @@ func flowOf(f engine.FlowView) Flow {
 }
 
 func event(e engine.EventView) Event {
-	return Event{At: e.At, Severity: e.Severity, Kind: e.Kind, Text: e.Text}
+	return Event{At: e.At, Severity: e.Severity, Kind: e.Kind, Subject: some(e.Subject), Text: e.Text}
 }
 
 func policyOf(p engine.PolicyView) Policy {
@@ -142,14 +142,14 @@ func family(f engine.FamilyAnswer) FamilyAnswer {
 }
 
 func reason(r policy.Reason) Reason {
-	force := map[policy.Force]ReasonForce{policy.Must: Must, policy.Bound: Bound, policy.Default: Default}[r.Force]
+	force := map[policy.Force]ReasonForce{policy.Must: ReasonForceMust, policy.Bound: ReasonForceBound, policy.Default: ReasonForceDefault}[r.Force]
 	return Reason{
 		Aspect: map[policy.Aspect]ReasonAspect{
-			policy.AspectSteer: Steer, policy.AspectQoS: Qos, policy.AspectFilter: Filter, policy.AspectLog: Log}[r.Aspect],
-		Tier:  map[policy.Tier]ReasonTier{policy.BuiltIn: BuiltIn, policy.Main: House, policy.User: Person}[r.Tier],
+			policy.AspectSteer: ReasonAspectSteer, policy.AspectQoS: ReasonAspectQos, policy.AspectFilter: ReasonAspectFilter, policy.AspectLog: ReasonAspectLog}[r.Aspect],
+		Tier:  map[policy.Tier]ReasonTier{policy.BuiltIn: ReasonTierBuiltIn, policy.Main: ReasonTierHouse, policy.User: ReasonTierPerson}[r.Tier],
 		Force: &force,
-		Outcome: map[policy.Outcome]ReasonOutcome{policy.Decided: Decided, policy.Limited: Limited, policy.Clamped: Clamped,
-			policy.Overruled: Overruled, policy.NoEffect: NoEffect}[r.Outcome],
+		Outcome: map[policy.Outcome]ReasonOutcome{policy.Decided: ReasonOutcomeDecided, policy.Limited: ReasonOutcomeLimited, policy.Clamped: ReasonOutcomeClamped,
+			policy.Overruled: ReasonOutcomeOverruled, policy.NoEffect: ReasonOutcomeNoEffect}[r.Outcome],
 		Rule: some(r.RuleID), Name: some(r.RuleName), Owner: some(r.Owner), By: some(r.By), Text: r.Text,
 	}
 }

@@ -5,76 +5,79 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
+	"github.com/trenza-router/trenza/webui/auth"
+	"github.com/trenza-router/trenza/webui/localca"
 )
 
 // Handlers answers the interface's requests from the engine.
 type Handlers struct {
 	engine  *engine.Engine
+	auth    *auth.Service
+	store   *store.Store
+	log     *slog.Logger
+	ca      *localca.Authority
+	tlsPort int
+	drafts  drafts
 	closed  <-chan struct{} // ends the live streams
 	streams chan struct{}   // one entry for each live stream
+
+	answering sync.Mutex // one request of a member is answered at a time
+}
+
+// Options are what Handlers are made of. All fields but the last two are required.
+type Options struct {
+	Engine *engine.Engine
+	Auth   *auth.Service
+	Store  *store.Store
+	Log    *slog.Logger
+	Closed <-chan struct{} // closing it ends the live streams
+	// Authority is whose certificate the page has with TLS on TLSPort; nil when it has none.
+	Authority *localca.Authority
+	TLSPort   int
 }
 
 // maxStreams is how many may watch at once: more than a household has screens.
 const maxStreams = 64
 
-// NewHandlers answers from e; live streams last until closed is closed. Requests must have passed Register's checks.
-func NewHandlers(e *engine.Engine, closed <-chan struct{}) *Handlers {
-	return &Handlers{engine: e, closed: closed, streams: make(chan struct{}, maxStreams)}
+// NewHandlers answers requests that have passed Register's checks.
+func NewHandlers(o Options) *Handlers {
+	return &Handlers{engine: o.Engine, auth: o.Auth, store: o.Store, log: o.Log, ca: o.Authority, tlsPort: o.TLSPort,
+		closed: o.Closed, streams: make(chan struct{}, maxStreams)}
 }
+
+// TLSPort is where the page is with TLS; 0 for nowhere.
+func (h *Handlers) TLSPort() int { return h.tlsPort }
 
 var _ StrictServerInterface = (*Handlers)(nil)
 
-// errTooLarge: nothing that large is a policy.
-var errTooLarge = fmt.Errorf("the policy is too large: it may have %d MiB", policy.MaxDocument>>20)
-
-// failure turns an error into a status and what to say. What a person can mend is 4xx.
-func failure(err error) (int, Error) {
-	e := Error{Message: err.Error()}
-	var problems engine.Problems
-	switch {
-	case errors.As(err, &problems):
-		list := []string(problems)
-		e.Message, e.Problems = "the policy cannot be used", &list
-		return http.StatusUnprocessableEntity, e
-	case errors.Is(err, errTooLarge):
-		return http.StatusRequestEntityTooLarge, e
-	case errors.Is(err, engine.ErrConflict):
-		return http.StatusConflict, e
-	case errors.Is(err, engine.ErrUnknownDevice):
-		return http.StatusNotFound, e
-	case errors.Is(err, engine.ErrBadQuestion):
-		return http.StatusBadRequest, e
-	}
-	return http.StatusInternalServerError, e
-}
-
 // GetStatus answers with the router at a glance.
-func (h *Handlers) GetStatus(context.Context, GetStatusRequestObject) (GetStatusResponseObject, error) {
-	return GetStatus200JSONResponse(status(h.engine.Status())), nil
+func (h *Handlers) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
+	return GetStatus200JSONResponse(status(h.sight(ctx).status(h.engine.Status()))), nil
 }
 
 // ListLinks answers with every link and its history.
-func (h *Handlers) ListLinks(context.Context, ListLinksRequestObject) (ListLinksResponseObject, error) {
-	return ListLinks200JSONResponse(each(h.engine.Links(), link)), nil
+func (h *Handlers) ListLinks(ctx context.Context, _ ListLinksRequestObject) (ListLinksResponseObject, error) {
+	return ListLinks200JSONResponse(each(h.sight(ctx).links(h.engine.Links()), link)), nil
 }
 
-// ListDevices answers with every device.
-func (h *Handlers) ListDevices(context.Context, ListDevicesRequestObject) (ListDevicesResponseObject, error) {
-	return ListDevices200JSONResponse(each(h.engine.Devices(), device)), nil
+// ListDevices answers with every device that the asker may see.
+func (h *Handlers) ListDevices(ctx context.Context, _ ListDevicesRequestObject) (ListDevicesResponseObject, error) {
+	return ListDevices200JSONResponse(each(h.sight(ctx).deviceViews(h.engine.Devices()), device)), nil
 }
 
 // ListFlows answers with running flows.
-func (h *Handlers) ListFlows(_ context.Context, r ListFlowsRequestObject) (ListFlowsResponseObject, error) {
+func (h *Handlers) ListFlows(ctx context.Context, r ListFlowsRequestObject) (ListFlowsResponseObject, error) {
 	p := r.Params
 	f := engine.FlowFilter{Device: value(p.Device), Link: value(p.Link), App: value(p.App), Limit: value(p.Limit)}
-	return ListFlows200JSONResponse(each(h.engine.Flows(f), flowOf)), nil
+	return ListFlows200JSONResponse(each(h.sight(ctx).flows(f), flowOf)), nil
 }
 
 // GetWhy explains a flow.
@@ -82,7 +85,7 @@ func (h *Handlers) GetWhy(ctx context.Context, r GetWhyRequestObject) (GetWhyRes
 	p := r.Params
 	proto, err := flow.ParseProto(value(p.Proto))
 	if err != nil {
-		return GetWhydefaultJSONResponse{StatusCode: http.StatusBadRequest, Body: Error{Message: err.Error()}}, nil
+		return nil, invalid("proto: %v", err)
 	}
 	if proto == flow.ProtoAny {
 		proto = flow.ProtoTCP
@@ -95,9 +98,12 @@ func (h *Handlers) GetWhy(ctx context.Context, r GetWhyRequestObject) (GetWhyRes
 		q.Port = 443
 	}
 	a, err := h.engine.Why(ctx, q)
+	// A device of others is answered like one that does not exist: even that it exists is not theirs to know.
+	if see := h.sight(ctx); err == nil && !see.device(a.Device.ID) || !see.all && errors.Is(err, engine.ErrUnknownDevice) {
+		return nil, fmt.Errorf("%w: you have no device %q", engine.ErrUnknownDevice, q.Device)
+	}
 	if err != nil {
-		code, body := failure(err)
-		return GetWhydefaultJSONResponse{StatusCode: code, Body: body}, nil
+		return nil, err
 	}
 	return GetWhy200JSONResponse(answer(a)), nil
 }
@@ -110,14 +116,25 @@ func (h *Handlers) GetPolicy(context.Context, GetPolicyRequestObject) (GetPolicy
 // PutPolicy puts a policy in force.
 func (h *Handlers) PutPolicy(ctx context.Context, r PutPolicyRequestObject) (PutPolicyResponseObject, error) {
 	text, err := readPolicy(r.Body)
-	if err == nil {
-		var p engine.PolicyView
-		if p, err = h.engine.SetPolicy(ctx, text, value(r.Params.By), value(r.Params.Version)); err == nil {
-			return PutPolicy200JSONResponse(policyOf(p)), nil
-		}
+	if err != nil {
+		return nil, err
 	}
-	code, body := failure(err)
-	return PutPolicydefaultJSONResponse{StatusCode: code, Body: body}, nil
+	before := h.engine.PolicyInForce()
+	p, err := h.engine.SetPolicy(ctx, text, author(ctx, value(r.Params.By)), value(r.Params.Version))
+	if err != nil {
+		return nil, err
+	}
+	h.recordPolicy(ctx, "policy.set", fmt.Sprintf("version %d", p.Version), before)
+	return PutPolicy200JSONResponse(policyOf(p)), nil
+}
+
+// author is who changes something: who signed in. Only the command line on the router may speak for another.
+func author(ctx context.Context, stated string) string {
+	p := auth.Of(ctx)
+	if p.Root && stated != "" {
+		return stated
+	}
+	return p.Name
 }
 
 // CheckPolicy checks a policy and changes nothing.
@@ -125,8 +142,7 @@ func (h *Handlers) CheckPolicy(ctx context.Context, r CheckPolicyRequestObject) 
 	out := PolicyCheck{Problems: []string{}, Warnings: []string{}, Findings: []string{}, Changes: []Change{}}
 	text, err := readPolicy(r.Body)
 	if err != nil {
-		code, body := failure(err)
-		return CheckPolicydefaultJSONResponse{StatusCode: code, Body: body}, nil
+		return nil, err
 	}
 	compiled, warnings, changes, err := h.engine.CheckPolicy(ctx, text)
 	var problems engine.Problems
@@ -135,8 +151,7 @@ func (h *Handlers) CheckPolicy(ctx context.Context, r CheckPolicyRequestObject) 
 		out.Problems = problems
 		return CheckPolicy200JSONResponse(out), nil
 	case err != nil:
-		code, body := failure(err)
-		return CheckPolicydefaultJSONResponse{StatusCode: code, Body: body}, nil
+		return nil, err
 	}
 	for _, w := range warnings {
 		out.Warnings = append(out.Warnings, w.String())
@@ -175,24 +190,45 @@ func Changes(changes []policy.Change) []Change {
 }
 
 // ListEvents answers with what happened.
-func (h *Handlers) ListEvents(_ context.Context, r ListEventsRequestObject) (ListEventsResponseObject, error) {
+func (h *Handlers) ListEvents(ctx context.Context, r ListEventsRequestObject) (ListEventsResponseObject, error) {
 	limit := 100
 	if r.Params.Limit != nil {
 		limit = *r.Params.Limit
 	}
-	return ListEvents200JSONResponse(each(h.engine.Events(limit), event)), nil
+	return ListEvents200JSONResponse(each(h.sight(ctx).events(limit), event)), nil
+}
+
+// groups is what usage is told apart by: everything, unless the question says less.
+func groups(by *[]GetUsageParamsBy) store.Group {
+	if by == nil {
+		return store.Group{Time: true, Device: true, App: true, Link: true}
+	}
+	var g store.Group
+	for _, b := range *by {
+		switch b {
+		case GetUsageParamsByTime:
+			g.Time = true
+		case GetUsageParamsByDevice:
+			g.Device = true
+		case GetUsageParamsByApp:
+			g.App = true
+		case GetUsageParamsByLink:
+			g.Link = true
+		}
+	}
+	return g
 }
 
 // GetUsage answers with what was used; by default the last day by the hour.
 func (h *Handlers) GetUsage(ctx context.Context, r GetUsageRequestObject) (GetUsageResponseObject, error) {
 	p := r.Params
-	q := store.UsageQuery{Resolution: store.Hour, To: time.Now(), By: store.Group{Time: true, Device: true, App: true, Link: true}}
+	q := store.UsageQuery{Resolution: store.Hour, To: time.Now(), Device: value(p.Device), Link: value(p.Link), By: groups(p.By)}
 	switch value(p.Span) {
-	case Minute:
+	case GetUsageParamsSpanMinute:
 		q.Resolution = store.Minute
-	case Day:
+	case GetUsageParamsSpanDay:
 		q.Resolution = store.Day
-	case Hour:
+	case GetUsageParamsSpanHour:
 	}
 	if p.To != nil {
 		q.To = *p.To
@@ -202,12 +238,15 @@ func (h *Handlers) GetUsage(ctx context.Context, r GetUsageRequestObject) (GetUs
 		q.From = *p.From
 	}
 	if !q.From.Before(q.To) {
-		return GetUsagedefaultJSONResponse{StatusCode: http.StatusBadRequest, Body: Error{Message: "from: must be earlier than to"}}, nil
+		return nil, invalid("from: must be earlier than to")
+	}
+	sight := h.sight(ctx)
+	if !sight.all {
+		q.By.Device = true // what a member may see is told by the device
 	}
 	list, err := h.engine.Usage(ctx, q)
 	if err != nil {
-		code, body := failure(err)
-		return GetUsagedefaultJSONResponse{StatusCode: code, Body: body}, nil
+		return nil, err
 	}
-	return GetUsage200JSONResponse(each(list, usage)), nil
+	return GetUsage200JSONResponse(each(sight.usage(list), usage)), nil
 }

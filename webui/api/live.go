@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/trenza-router/trenza/router/engine"
+	"github.com/trenza-router/trenza/webui/auth"
 )
 
 // StreamLive sends a server-sent event a second, and one for everything that happens, until the client goes away (HTML
@@ -31,9 +32,23 @@ func (h *Handlers) StreamLive(ctx context.Context, _ StreamLiveRequestObject) (S
 	go func() {
 		defer func() { <-h.streams }()
 		defer cancel()
+		who := auth.Of(ctx)
 		err := h.engine.Watch(ctx,
-			func(l engine.Live) error { return send(w, "live", live(l)) },
-			func(e engine.EventView) error { return send(w, "event", event(e)) })
+			func(l engine.Live) error {
+				if !h.auth.Valid(who) {
+					return auth.ErrStranger // signed out, or a member of other devices now
+				}
+				return send(w, "live", live(h.sight(ctx).live(l)))
+			},
+			func(e engine.EventView) error {
+				if !h.auth.Valid(who) {
+					return auth.ErrStranger
+				}
+				if !h.sight(ctx).event(e) {
+					return nil
+				}
+				return send(w, "event", event(e))
+			})
 		_ = w.CloseWithError(err) // documented to return nil always
 	}()
 	return StreamLive200TexteventStreamResponse{Body: stream{r, cancel}}, nil

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -20,17 +22,26 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trenza-router/trenza/router/engine"
+	"github.com/trenza-router/trenza/router/store"
 	"github.com/trenza-router/trenza/webui/api"
 	"github.com/trenza-router/trenza/webui/app"
+	"github.com/trenza-router/trenza/webui/auth"
+	"github.com/trenza-router/trenza/webui/localca"
 )
 
 // Options are what a Server is made of.
 type Options struct {
 	Engine  *engine.Engine
+	Store   *store.Store
+	Auth    *auth.Service
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
-	Listen  string // "ADDRESS:PORT"; "" for the socket alone
+	Listen  string // "ADDRESS:PORT" of HTTP; "" for the socket alone
 	Socket  string // path of the control socket
+	// TLS is "ADDRESS:PORT" of HTTPS with certificates of Authority; "" for none. HTTP then serves others than this machine only
+	// for the first setup, and sends them to HTTPS.
+	TLS       string
+	Authority *localca.Authority
 	// Grace is how long requests that are under way may take when the router stops; 0: a second.
 	Grace time.Duration
 }
@@ -43,8 +54,11 @@ type Server struct {
 
 // New makes a server; it listens from Run on.
 func New(o Options) (*Server, error) {
-	if o.Engine == nil || o.Metrics == nil || o.Log == nil || o.Socket == "" {
-		return nil, errors.New("serving the page: engine, metrics, log and socket are required")
+	if o.Engine == nil || o.Store == nil || o.Auth == nil || o.Metrics == nil || o.Log == nil || o.Socket == "" {
+		return nil, errors.New("serving the page: engine, store, auth, metrics, log and socket are required")
+	}
+	if (o.TLS != "") != (o.Authority != nil) {
+		return nil, errors.New("serving the page: TLS needs an address and an authority")
 	}
 	o.Grace = cmp.Or(o.Grace, time.Second)
 	return &Server{opts: o, closed: make(chan struct{})}, nil
@@ -53,11 +67,15 @@ func New(o Options) (*Server, error) {
 // Run serves until the context ends. A page that cannot be served is told and does not stop the router; the control socket
 // is required. Run is called once.
 func (s *Server) Run(ctx context.Context) error {
-	local, err := s.handler(false)
+	handlers, err := s.handlers()
 	if err != nil {
 		return err
 	}
-	page, err := s.handler(true)
+	local, err := s.handler(handlers, false)
+	if err != nil {
+		return err
+	}
+	page, err := s.handler(handlers, true)
 	if err != nil {
 		return err
 	}
@@ -68,7 +86,10 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.serve(ctx, socket, local) })
 	if s.opts.Listen != "" {
-		g.Go(func() error { return s.servePage(ctx, page) })
+		g.Go(func() error { return s.servePage(ctx, s.opts.Listen, nil, page) })
+	}
+	if s.opts.TLS != "" {
+		g.Go(func() error { return s.servePage(ctx, s.opts.TLS, s.opts.Authority.TLS(), page) })
 	}
 	g.Go(func() error {
 		<-ctx.Done()
@@ -81,13 +102,18 @@ func (s *Server) Run(ctx context.Context) error {
 // pageRetry is how long to wait for an address that is in use or not there yet.
 const pageRetry = 2 * time.Second
 
-func (s *Server) servePage(ctx context.Context, page http.Handler) error {
+func (s *Server) servePage(ctx context.Context, at string, secure *tls.Config, page http.Handler) error {
 	var lc net.ListenConfig
 	told := false
 	for {
-		l, err := lc.Listen(ctx, "tcp", s.opts.Listen)
+		l, err := lc.Listen(ctx, "tcp", at)
 		if err == nil {
-			s.opts.Log.Info("the page is served", "address", "http://"+l.Addr().String())
+			scheme := "http://"
+			address := l.Addr().String()
+			if secure != nil {
+				scheme, l = "https://", tls.NewListener(l, secure)
+			}
+			s.opts.Log.Info("the page is served", "address", scheme+address)
 			told = false
 			err = s.serve(ctx, l, page)
 		}
@@ -95,8 +121,8 @@ func (s *Server) servePage(ctx context.Context, page http.Handler) error {
 			return nil // whatever it says while it is being stopped
 		}
 		if !told {
-			s.opts.Log.Error("the page cannot be served yet; trying again until it can. Free the port, or set another one with web.listen",
-				"address", s.opts.Listen, "error", err)
+			s.opts.Log.Error("the page cannot be served yet; trying again until it can. Free the port, or set another one with web.listen or web.tls",
+				"address", at, "error", err)
 			told = true
 		}
 		select {
@@ -168,8 +194,23 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) erro
 	return nil
 }
 
+// handlers are the interface's, shared by all listeners.
+func (s *Server) handlers() (*api.Handlers, error) {
+	o := api.Options{Engine: s.opts.Engine, Auth: s.opts.Auth, Store: s.opts.Store, Log: s.opts.Log, Closed: s.closed, Authority: s.opts.Authority}
+	if s.opts.TLS != "" {
+		_, port, err := net.SplitHostPort(s.opts.TLS)
+		if err != nil {
+			return nil, fmt.Errorf("serving the page with TLS: %w", err)
+		}
+		if o.TLSPort, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("serving the page with TLS: port %q: %w", port, err)
+		}
+	}
+	return api.NewHandlers(o), nil
+}
+
 // handler routes requests. Those from the network are checked; the socket's rights are its file's.
-func (s *Server) handler(network bool) (http.Handler, error) {
+func (s *Server) handler(handlers *api.Handlers, network bool) (http.Handler, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = api.HandleError(s.opts.Log)
@@ -178,14 +219,18 @@ func (s *Server) handler(network bool) (http.Handler, error) {
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
 		return fmt.Errorf("panic: %w\n%s", err, stack) // told and logged by the error handler
 	}}), secure, patient)
-	if network {
-		e.Use(knownHost, sameOrigin())
-		e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{})), uncached)
-		page, err := pageFiles(app.Files())
-		if err != nil {
-			return nil, err
-		}
-		e.Match([]string{http.MethodGet, http.MethodHead}, "/*", page)
+	if !network {
+		return e, api.Register(e, handlers, func(*http.Request) (auth.Principal, auth.Visit) { return auth.Root(), auth.Visit{} })
 	}
-	return e, api.Register(e, api.NewHandlers(s.opts.Engine, s.closed))
+	e.Use(knownHost, sameOrigin(), s.toTLS(handlers))
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{})), uncached, s.metricsAccess)
+	if s.opts.Authority != nil {
+		e.GET(api.CertificatePath, s.certificate)
+	}
+	page, err := pageFiles(app.Files())
+	if err != nil {
+		return nil, err
+	}
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/*", page)
+	return e, api.Register(e, handlers, s.opts.Auth.Identify)
 }

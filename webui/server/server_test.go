@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -20,12 +21,14 @@ import (
 	"github.com/trenza-router/trenza/router/engine/enginetest"
 	"github.com/trenza-router/trenza/webui/api"
 	"github.com/trenza-router/trenza/webui/app"
+	"github.com/trenza-router/trenza/webui/auth"
 	"github.com/trenza-router/trenza/webui/server"
 )
 
 // running is a server with its page on a loopback port.
 type running struct {
 	address, socket string
+	auth            *auth.Service
 	log             *lockedBuffer
 	stop            context.CancelFunc
 	done            chan error
@@ -53,7 +56,12 @@ func (l *lockedBuffer) String() string {
 func launch(t *testing.T, h *enginetest.House, listen, socket string, grace ...time.Duration) *running {
 	t.Helper()
 	r := &running{address: listen, socket: socket, log: &lockedBuffer{}, done: make(chan error, 1)}
-	o := server.Options{Engine: h.Engine, Metrics: h.Metrics, Log: slog.New(slog.NewTextHandler(r.log, nil)), Listen: listen, Socket: socket}
+	log := slog.New(slog.NewTextHandler(r.log, nil))
+	var err error
+	if r.auth, err = auth.New(t.Context(), auth.Options{Store: h.Store, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	o := server.Options{Engine: h.Engine, Store: h.Store, Auth: r.auth, Metrics: h.Metrics, Log: log, Listen: listen, Socket: socket}
 	if len(grace) > 0 {
 		o.Grace = grace[0]
 	}
@@ -81,6 +89,21 @@ func start(t *testing.T) (*enginetest.House, *running) {
 		return told && r.onSocket(t, "/api/v1/status") == nil
 	})
 	return h, r
+}
+
+// signIn makes an admin, if there is none yet, and returns headers that let them in.
+func (r *running) signIn(t *testing.T) map[string]string {
+	t.Helper()
+	if !r.auth.HasUsers() {
+		if _, err := r.auth.Setup(t.Context(), "boss", "seven wet donkeys hum"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token, _, err := r.auth.Begin(t.Context(), r.auth.Users()[0].ID, auth.Visit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"Cookie": auth.Cookie(auth.Visit{}, token).String()}
 }
 
 // onSocket asks over the control socket.
@@ -133,7 +156,13 @@ func (r *running) ask(t *testing.T, method, path, body string, headers map[strin
 func TestPageAndItsHeaders(t *testing.T) {
 	_, r := start(t)
 	csp := "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
-	files, err := fs.Glob(app.Files(), "*")
+	var files []string
+	err := fs.WalkDir(app.Files(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, name)
+		}
+		return err
+	})
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%v %v", files, err)
 	}
@@ -161,15 +190,22 @@ func TestPageAndItsHeaders(t *testing.T) {
 	}
 	for _, path := range []string{"/nothing.js", "/../server.go", "/%2e%2e/doc.go", "/api/v1/nothing", "/api", "/doc.go"} {
 		resp, body := r.ask(t, "GET", path, "", nil)
-		if resp.StatusCode != http.StatusNotFound || !strings.HasPrefix(body, `{"message":"there is no /`) || resp.Header.Get("Content-Security-Policy") != csp {
+		if resp.StatusCode != http.StatusNotFound || !strings.Contains(body, `"message":"there is no /`) || resp.Header.Get("Content-Security-Policy") != csp {
 			t.Errorf("%s: %s %s", path, resp.Status, body)
 		}
 	}
-	resp, body := r.ask(t, "GET", "/metrics", "", nil)
+	if resp, body := r.ask(t, "GET", "/metrics", "", nil); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("/metrics of a new router: %s %.300s", resp.Status, body)
+	}
+	me := r.signIn(t)
+	if resp, body := r.ask(t, "GET", "/metrics", "", nil); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("/metrics of a stranger: %s %.300s", resp.Status, body)
+	}
+	resp, body := r.ask(t, "GET", "/metrics", "", me)
 	if resp.StatusCode != http.StatusOK || !strings.Contains(body, "# TYPE trenza_") || resp.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("/metrics: %s %.300s", resp.Status, body)
 	}
-	if resp, _ = r.ask(t, "GET", "/api/v1/status", "", nil); resp.Header.Get("Cache-Control") != "no-store" {
+	if resp, _ = r.ask(t, "GET", "/api/v1/status", "", me); resp.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("/api/v1/status may be cached: %v", resp.Header)
 	}
 	// The socket has the interface alone.
@@ -182,6 +218,7 @@ func TestPageAndItsHeaders(t *testing.T) {
 func TestForeignNames(t *testing.T) {
 	_, r := start(t)
 	_, port, _ := net.SplitHostPort(r.address)
+	me := r.signIn(t)
 	for host, want := range map[string]int{
 		"127.0.0.1:" + port: 200, "10.77.0.1": 200, "[fd00:77::1]": 200, "[fd00:77::1]:8080": 200, "localhost": 200, "LOCALHOST:80": 200,
 		"router": 200, "router.lan": 200, "router.home.arpa.": 200,
@@ -189,7 +226,7 @@ func TestForeignNames(t *testing.T) {
 		"xrouter": 421, "10.77.0.1.": 200,
 	} {
 		for _, path := range []string{"/", "/api/v1/status", "/metrics", "/nothing"} {
-			resp, body := r.ask(t, "GET", path, "", map[string]string{"Host": host})
+			resp, body := r.ask(t, "GET", path, "", map[string]string{"Host": host, "Cookie": me["Cookie"]})
 			got := resp.StatusCode
 			if path == "/nothing" && got == http.StatusNotFound {
 				got = http.StatusOK
@@ -204,6 +241,7 @@ func TestForeignNames(t *testing.T) {
 // TestForeignPages: no other page changes anything, and none may read.
 func TestForeignPages(t *testing.T) {
 	h, r := start(t)
+	me := r.signIn(t)
 	for name, headers := range map[string]map[string]string{
 		"another site":         {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
 		"a neighbouring site":  {"Sec-Fetch-Site": "same-site", "Origin": "http://camera.lan"},
@@ -211,6 +249,7 @@ func TestForeignPages(t *testing.T) {
 		"a page without name":  {"Origin": "null"},
 		"another port of ours": {"Origin": "http://127.0.0.1:1"},
 	} {
+		maps.Copy(headers, me) // an old browser sends it along
 		for _, c := range [][2]string{{"PUT", "/api/v1/policy?by=evil"}, {"POST", "/api/v1/policy/check"}} {
 			resp, body := r.ask(t, c[0], c[1], enginetest.Policy, headers)
 			if resp.StatusCode != http.StatusForbidden || !strings.Contains(body, `"message":"another page asks`) {
@@ -230,8 +269,9 @@ func TestForeignPages(t *testing.T) {
 	for name, headers := range map[string]map[string]string{
 		"our page":       {"Sec-Fetch-Site": "same-origin", "Origin": "http://" + r.address},
 		"an old browser": {"Origin": "http://" + r.address},
-		"no browser":     nil,
+		"no browser":     {},
 	} {
+		maps.Copy(headers, me)
 		if resp, body := r.ask(t, "PUT", "/api/v1/policy?by=ana", enginetest.Policy, headers); resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s %s", name, resp.Status, body)
 		}
@@ -246,9 +286,10 @@ func TestForeignPages(t *testing.T) {
 // TestRefusalsHaveAShape: what echo refuses by itself is schema Error, too, over both listeners.
 func TestRefusalsHaveAShape(t *testing.T) {
 	_, r := start(t)
+	me := r.signIn(t)
 	for path, code := range map[string]int{"/api/v1/flows?limit=x": 400, "/api/v1/why": 400, "/api/v1/nothing": 404} {
-		resp, body := r.ask(t, "GET", path, "", nil)
-		if resp.StatusCode != code || !strings.HasPrefix(body, `{"message":"`) || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		resp, body := r.ask(t, "GET", path, "", me)
+		if resp.StatusCode != code || !strings.Contains(body, `"message":"`) || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 			t.Errorf("%s: %s %s", path, resp.Status, body)
 		}
 	}
@@ -344,13 +385,14 @@ func TestPortInUse(t *testing.T) {
 // TestStop: open streams, a client that sleeps and one in the middle of a request do not hold the router up.
 func TestStop(t *testing.T) {
 	_, r := start(t)
+	me := r.signIn(t)
 	open := func(network, address string) *bufio.Reader {
 		c, err := net.Dial(network, address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		fmt.Fprintf(c, "GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		fmt.Fprintf(c, "GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\n\r\n", me["Cookie"])
 		b := bufio.NewReader(c)
 		for {
 			line, err := b.ReadString('\n')
@@ -368,7 +410,7 @@ func TestStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer half.Close()
-	fmt.Fprintf(half, "PUT /api/v1/policy HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhouse:")
+	fmt.Fprintf(half, "PUT /api/v1/policy HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\nContent-Length: 1000\r\n\r\nhouse:", me["Cookie"])
 	begun := time.Now()
 	r.stop()
 	select {
