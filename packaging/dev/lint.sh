@@ -11,10 +11,11 @@ if [ -n "$unformatted" ]; then
 	echo "$unformatted" >&2
 	exit 1
 fi
-"${GO:-go}" vet ./...
+"${GO:-go}" vet -tags vm,images ./...
 if [ ! -x "$tool" ]; then
 	mkdir -p bin
 	GOBIN="$PWD/bin" CGO_ENABLED=0 "${GO:-go}" install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$version"
 	mv bin/golangci-lint "$tool"
 fi
 "$tool" run ./...
+(cd packaging && "${GO:-go}" vet . && "../$tool" run --config ../.golangci.yml .)

@@ -3,7 +3,7 @@
 # Arguments are further ones, as program:package.
 set -eu
 
-needed="nft:nftables ip:iproute2 dnsmasq:dnsmasq-base ping:iputils-ping iperf3:iperf3 curl:curl $*"
+needed="nft:nftables ip:iproute2 dnsmasq:dnsmasq-base ping:iputils-ping iperf3:iperf3 curl:curl minisign:minisign busybox:busybox-static dpkg-deb:dpkg $*"
 
 missing=""
 for pair in $needed; do

@@ -1,0 +1,2 @@
+/etc/config/trenza
+/etc/trenza/
