@@ -123,7 +123,7 @@ func (s state) teardown(ctx context.Context, dir string) error {
 		if dev, ino, err := inodeOf(n.path()); err == nil && r.Inode != 0 && (dev != r.Device || ino != r.Inode) {
 			continue
 		}
-		errs = append(errs, n.remove(ctx))
+		errs = append(errs, n.Remove(ctx))
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove the lab's folder: %w", err))

@@ -208,12 +208,12 @@ func TestForeignNamespaceOfTheSameNameStays(t *testing.T) {
 	root := labRoot(t)
 	ctx := testContext(t)
 	id := strings.ToLower(rand.Text()[:8])
-	foreign, err := addNamespace(ctx, "tzl"+id+"-router")
+	foreign, err := NewNamespace(ctx, "tzl"+id+"-router")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := foreign.remove(context.Background()); err != nil {
+		if err := foreign.Remove(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

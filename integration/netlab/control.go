@@ -123,13 +123,11 @@ func (l *Lab) carryOut(ctx context.Context, q request) (*Status, error) {
 		case "":
 			return nil, link.Cut(q.Silent)
 		case emulator.Up.String():
-			link.Blackhole(emulator.Up, true)
+			return nil, link.Blackhole(emulator.Up, true)
 		case emulator.Down.String():
-			link.Blackhole(emulator.Down, true)
-		default:
-			return nil, fmt.Errorf("no way %q: want up or down", q.Way)
+			return nil, link.Blackhole(emulator.Down, true)
 		}
-		return nil, nil
+		return nil, fmt.Errorf("no way %q: want up or down", q.Way)
 	case "heal":
 		return nil, link.Heal()
 	case "set":

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/trenza-router/trenza/integration/netlab/emulator"
 )
 
 // Options say what lab to build. The zero value is the default home.
@@ -27,7 +25,13 @@ type Options struct {
 	// Links and Hosts are those of the home; nil for Home() and Hosts().
 	Links []LinkSpec
 	Hosts []HostSpec
-	// Seed decides the random losses and jitter; 0 is a seed too.
+	// Server rents a server in the internet, with nothing on it: see [Lab.Server].
+	Server bool
+	// Netem makes the links of the kernel's netem, where it has that, instead of
+	// package emulator.
+	Netem bool
+	// Seed decides the random losses and jitter of package emulator; 0 is a seed
+	// too.
 	Seed uint64
 	// Log takes what an operator may want to know; nil discards it.
 	Log *slog.Logger
@@ -40,8 +44,9 @@ type Lab struct {
 	specs    []LinkSpec
 	router   *Namespace
 	internet *Namespace
+	server   *Namespace
 	isps     map[string]*Namespace
-	links    map[string]*emulator.Link
+	links    map[string]cable
 	hosts    []*Host
 
 	ctx  context.Context // ends when Close begins or a part fails
@@ -124,7 +129,7 @@ func register(ctx context.Context, o Options) (*Lab, error) {
 		log:   o.Log,
 		specs: o.Links,
 		isps:  make(map[string]*Namespace),
-		links: make(map[string]*emulator.Link),
+		links: make(map[string]cable),
 		state: state{ID: o.ID, Boot: bootID(), Owner: owner},
 	}
 	for _, name := range roles(o) {
@@ -147,6 +152,12 @@ func register(ctx context.Context, o Options) (*Lab, error) {
 // roles lists the namespaces of a lab, without its prefix.
 func roles(o Options) []string {
 	all := []string{"internet", "router", "switch"}
+	if o.Netem {
+		all = append(all, wires)
+	}
+	if o.Server {
+		all = append(all, serverRole)
+	}
 	for _, s := range o.Links {
 		all = append(all, "isp-"+s.Name)
 	}
@@ -176,7 +187,12 @@ func (l *Lab) Internet() *Namespace { return l.internet }
 func (l *Lab) Provider(link string) *Namespace { return l.isps[link] }
 
 // Link returns a WAN link by name; nil if there is none.
-func (l *Lab) Link(name string) *emulator.Link { return l.links[name] }
+func (l *Lab) Link(name string) Link {
+	if c := l.links[name]; c != nil {
+		return c
+	}
+	return nil
+}
 
 // Links returns the links' descriptions, in the order of their devices.
 func (l *Lab) Links() []LinkSpec { return slices.Clone(l.specs) }

@@ -28,12 +28,31 @@ type Namespace struct {
 	name string
 }
 
-// addNamespace makes a new namespace with its loopback device up. The name must
-// not exist yet.
+// NewNamespace makes a new namespace with its loopback device up. The name must
+// not exist yet; [Namespace.Remove] takes it away.
 //
 // It does what `ip netns add` does, which has to go back to where it came from
 // and so fails in a user namespace.
-func addNamespace(ctx context.Context, name string) (*Namespace, error) {
+func NewNamespace(ctx context.Context, name string) (*Namespace, error) {
+	n, err := bindNamespace(name, func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	if err != nil {
+		return nil, err
+	}
+	if err := n.ip(ctx, "link set lo up"); err != nil {
+		return nil, errors.Join(err, n.Remove(ctx))
+	}
+	return n, nil
+}
+
+// NameNamespace gives a further name to the namespace that this process runs in,
+// as `ip netns attach` does: what works on a Namespace works on it, too.
+// [Namespace.Remove] takes the name away and nothing else.
+func NameNamespace(name string) (*Namespace, error) {
+	return bindNamespace(name, func() error { return nil })
+}
+
+// bindNamespace names the namespace in which a thread is after enter.
+func bindNamespace(name string, enter func() error) (*Namespace, error) {
 	if err := shareNames(); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", netnsDir, err)
 	}
@@ -44,16 +63,13 @@ func addNamespace(ctx context.Context, name string) (*Namespace, error) {
 	}
 	f.Close()
 	err = onOwnThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		if err := enter(); err != nil {
 			return err
 		}
 		return unix.Mount("/proc/thread-self/ns/net", n.path(), "none", unix.MS_BIND, "")
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make network namespace %s: %w", name, err), os.Remove(n.path()))
-	}
-	if err := n.ip(ctx, "link set lo up"); err != nil {
-		return nil, errors.Join(err, n.remove(ctx))
 	}
 	return n, nil
 }
@@ -75,9 +91,9 @@ func shareNames() error {
 	return unix.Mount("", netnsDir, "none", unix.MS_SHARED|unix.MS_REC, "")
 }
 
-// remove takes the name away; the namespace ends with its last process and
+// Remove takes the name away; the namespace ends with its last process and
 // socket. Removing one that is gone is no error.
-func (n *Namespace) remove(ctx context.Context) error {
+func (n *Namespace) Remove(ctx context.Context) error {
 	if err := os.RemoveAll(n.etc()); err != nil {
 		return fmt.Errorf("remove the files of namespace %s: %w", n.name, err)
 	}

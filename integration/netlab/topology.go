@@ -260,6 +260,9 @@ func routerScript(links []LinkSpec) []string {
 // Every namespace: IPv6 on whatever the machine's own default is.
 var sysctlCommon = []string{"ipv6/conf/all/disable_ipv6=0", "ipv6/conf/default/disable_ipv6=0"}
 
+// A namespace where frames only pass: what is made in it gets no addresses.
+var sysctlMute = []string{"ipv6/conf/default/disable_ipv6=1"}
+
 // Every system that forwards. Source checks are off as on a plain kernel; a
 // router that wants them sets them itself.
 var sysctlForward = []string{

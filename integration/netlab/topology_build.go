@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/trenza-router/trenza/integration/netlab/emulator"
 )
 
 // build makes the lab from the outside in: namespaces, the internet and its
@@ -23,8 +21,11 @@ func (l *Lab) build(ctx context.Context, o Options) error {
 	if err := l.buildInternet(ctx); err != nil {
 		return fmt.Errorf("internet: %w", err)
 	}
+	if err := l.buildServer(ctx); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
 	for i, s := range l.specs {
-		if err := l.buildLink(ctx, s, o.Seed+uint64(2*i)); err != nil {
+		if err := l.buildLink(ctx, o, s, o.Seed+uint64(2*i)); err != nil {
 			return fmt.Errorf("link %s: %w", s.Name, err)
 		}
 	}
@@ -54,7 +55,7 @@ func (l *Lab) build(ctx context.Context, o Options) error {
 func (l *Lab) addNamespaces(ctx context.Context) error {
 	prefix := "tzl" + l.state.ID + "-"
 	for i, r := range l.state.Namespaces {
-		n, err := addNamespace(ctx, r.Name)
+		n, err := NewNamespace(ctx, r.Name)
 		if err != nil {
 			return err
 		}
@@ -70,6 +71,8 @@ func (l *Lab) addNamespaces(ctx context.Context) error {
 			l.internet = n
 		case role == "router":
 			l.router = n
+		case role == serverRole:
+			l.server = n
 		case strings.HasPrefix(role, "isp-"):
 			l.isps[strings.TrimPrefix(role, "isp-")] = n
 		}
@@ -100,24 +103,17 @@ func (l *Lab) buildInternet(ctx context.Context) error {
 }
 
 // buildLink makes a provider and the link from the router to it.
-func (l *Lab) buildLink(ctx context.Context, s LinkSpec, seed uint64) error {
+func (l *Lab) buildLink(ctx context.Context, o Options, s LinkSpec, seed uint64) error {
 	isp := l.isps[s.Name]
-	near, err := l.router.openTAP(s.Device)
-	if err != nil {
-		return err
+	lay := l.emulate
+	if o.Netem {
+		lay = l.wire
 	}
-	far, err := isp.openTAP(ispCustomer)
+	link, err := lay(ctx, s, seed)
 	if err != nil {
-		_ = near.Close() // the first error is the one to tell
-		return err
-	}
-	link, err := emulator.New(near, far, s.Params, seed)
-	if err != nil {
-		_, _ = near.Close(), far.Close()
 		return err
 	}
 	l.links[s.Name] = link
-	l.goRun("link "+s.Name, link.Run)
 
 	if err := isp.sysctl(slices.Concat(sysctlForward, sysctlNoDAD(ispCustomer))...); err != nil {
 		return err
@@ -136,19 +132,14 @@ func (l *Lab) buildLink(ctx context.Context, s LinkSpec, seed uint64) error {
 	return l.startDHCP(ctx, isp, title, providerDHCP(s, filepath.Join(l.dir, title+".leases")))
 }
 
-// openTAP makes a TAP device in the namespace.
-func (n *Namespace) openTAP(name string) (t *emulator.TAP, err error) {
-	err = n.Do(func() error {
-		t, err = emulator.OpenTAP(name)
-		return err
-	})
-	return t, err
-}
-
 // buildLAN makes the switch, the router and the hosts' cables, and starts the
 // router's DHCP server.
 func (l *Lab) buildLAN(ctx context.Context, hosts []HostSpec) error {
 	sw := l.namespace("switch")
+	// Nobody lives in the switch: with addresses, its ports would speak and the router would find devices that nobody owns.
+	if err := sw.sysctl(sysctlMute...); err != nil {
+		return err
+	}
 	cables := []string{fmt.Sprintf("link add uplink type veth peer name %s netns %s", LANDevice, l.router.name)}
 	for _, spec := range hosts {
 		n := l.namespace(spec.Name)

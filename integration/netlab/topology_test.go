@@ -50,7 +50,7 @@ func TestAddressPlan(t *testing.T) {
 		name   string
 		prefix netip.Prefix
 	}
-	all := []named{{"LAN", lanPrefix4.Masked()}, {"LAN", lanPrefix6.Masked()}}
+	all := []named{{"LAN", lanPrefix4.Masked()}, {"LAN", lanPrefix6.Masked()}, {"rented server", serverTransit4.Masked()}, {"rented server", serverTransit6.Masked()}}
 	for _, p := range internet.Networks() {
 		all = append(all, named{"servers", p})
 	}

@@ -47,7 +47,7 @@ func bulkPolicy(n int) string {
 
 // put hands a policy to the daemon.
 func (h *house) put(text string) (*api.PutPolicyResponse, error) {
-	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.t.Context(), paced(time.Minute))
 	defer cancel()
 	return h.api.PutPolicyWithBodyWithResponse(ctx, nil, "application/yaml", strings.NewReader(text))
 }
@@ -190,13 +190,12 @@ func TestRefusedApply(t *testing.T) {
 	if err := h.Lab.Link("fiber").Cut(false); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually("a warning of the refused plan", func() bool { return h.warned("plan") })
+	h.eventually("a warning of the refused plan", func() bool { return h.usable(false, "fiber") && h.warned("plan") })
 	if s := h.status(); s == nil || !strings.Contains(s.Plan.Error, refusalWords) {
 		t.Errorf("the status does not say why the plan was refused: %+v", s)
 	}
-	if diff := cmp.Diff(routing, h.routing()); diff != "" {
-		t.Errorf("the refused plan changed the routing (-before +after):\n%s", diff)
-	}
+	// The warning may be of a plan before the cut, and this one, or one that tries again, on its way.
+	h.eventually("the routes taken back", func() bool { return h.routing() == routing })
 	spoil(false)
 	h.eventually("the plan is tried again", func() bool { return !h.warned("plan") })
 	h.eventually("flows take the wifi", func() bool {

@@ -18,7 +18,7 @@ const floodSite = "www.google.com"
 // floods opens connections and counts them by link; every one of them must be served.
 func (h *house) flood(t testing.TB, host string, job client.Flood) map[string]int {
 	t.Helper()
-	job.Timeout = time.Minute // the lab's lossy link and a busy machine; slowness is no failure
+	job.Timeout = paced(time.Minute) // the lab's lossy link and a busy machine; slowness is no failure
 	got, err := h.Agent(host).Flood(t.Context(), job, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestBalanceSticky(t *testing.T) {
 		for i := range 20 {
 			addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, 113, byte(150 + i)}).String(), fmt.Sprintf("2001:db8:100:aa::%x", i+1))
 		}
-		got, err := h.Agent("tv").Flood(t.Context(), client.Flood{Hosts: addrs, Count: 4 * len(addrs), Timeout: time.Minute}, nil)
+		got, err := h.Agent("tv").Flood(t.Context(), client.Flood{Hosts: addrs, Count: 4 * len(addrs), Timeout: paced(time.Minute)}, nil)
 		if err != nil || got.Failed > 0 {
 			t.Fatal(err, got.Errors)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // carrierAvoid is how long after a loss of carrier a new flow may still go to the dead link.
-const carrierAvoid = 300 * time.Millisecond
+var carrierAvoid = paced(300 * time.Millisecond)
 
 // TestCarrierLoss unplugs the fiber: the kernel tells of it, so that nobody has to wait for probes.
 func TestCarrierLoss(t *testing.T) {
@@ -29,12 +29,12 @@ func TestCarrierLoss(t *testing.T) {
 func (h *house) unplugged() (wrong []string) {
 	defer h.heal()
 	flows := h.newFlows("laptop", 10*time.Millisecond)
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(paced(200 * time.Millisecond))
 	died := time.Now()
 	if err := h.Lab.Link("fiber").Cut(false); err != nil {
 		h.t.Fatal(err)
 	}
-	time.Sleep(time.Second)
+	time.Sleep(carrierAvoid + paced(700*time.Millisecond))
 	var avoided time.Duration
 	for _, a := range flows() {
 		switch since := a.start.Sub(died); {
@@ -53,7 +53,7 @@ func (h *house) unplugged() (wrong []string) {
 
 // atOnce bounds how long a program may wait for the error that no link is left: far below any timeout of its own (a SYN is
 // repeated after one second), with room for a busy machine.
-const atOnce = 900 * time.Millisecond
+var atOnce = paced(900 * time.Millisecond)
 
 // TestListsAndLinksDead takes first a rule's whole list of links away, then all links.
 func TestListsAndLinksDead(t *testing.T) {
@@ -114,7 +114,7 @@ func TestListsAndLinksDead(t *testing.T) {
 		start := time.Now()
 		_, err := h.Agent("laptop").Connect(t.Context(), client.Connect{
 			Target:  client.Target{Host: c.to.String(), Addr: c.to, Port: 7},
-			Network: c.net, Send: "anyone?", Timeout: 5 * time.Second, Wait: 5 * time.Second,
+			Network: c.net, Send: "anyone?", Timeout: paced(5 * time.Second), Wait: paced(5 * time.Second),
 		})
 		if took := time.Since(start); client.CauseOf(err) != client.Unreachable && client.CauseOf(err) != client.Refused || took > atOnce {
 			t.Errorf("%s with all links dead: %v after %v, want an error at once", c.what, err, took)
@@ -125,7 +125,7 @@ func TestListsAndLinksDead(t *testing.T) {
 	}
 	h.heal()
 	settles("the laptop's flows reach the fiber again", func(a attempt) bool { return !a.astray() && a.link == "fiber" })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), paced(time.Minute))
 	defer cancel()
 	if _, err := h.Agent("laptop").HTTP(ctx, client.HTTP{Target: client.Target{Host: "www.ing.de"}, Retries: 20}, nil); err != nil {
 		t.Errorf("a page by name after all links were dead: %v", err)

@@ -35,7 +35,7 @@ func lossless(o *home.Options) {
 
 // stallLimit is how late a sleeping goroutine may wake up before the machine counts as stalled. A stall is longer than what
 // queues in the kernel hold of 1000 datagrams a second, and a good part of the shortest time that is promised.
-const stallLimit = 100 * time.Millisecond
+var stallLimit = paced(100 * time.Millisecond)
 
 // steady runs an attempt that returns what is wrong. The promises under test are about the router and not about a machine
 // that others use, too: an attempt that goes wrong while the machine itself demonstrably stood still is made again,
@@ -93,16 +93,16 @@ func async[T any](f func() (T, error)) (wait func() (T, error)) {
 // eventually waits for a condition. The deadline is generous: what is promised about time is measured elsewhere.
 func (h *house) eventually(what string, holds func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(paced(time.Minute)); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("waited a minute in vain: %s", what)
+			h.t.Fatalf("waited %v in vain: %s", paced(time.Minute), what)
 		}
 	}
 }
 
 // status asks the daemon how things are; nil when it does not answer.
 func (h *house) status() *api.Status {
-	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), paced(5*time.Second))
 	defer cancel()
 	r, err := h.api.GetStatusWithResponse(ctx)
 	if err != nil {
@@ -189,7 +189,7 @@ func (a attempt) String() string {
 func (h *house) newFlow(ctx context.Context, host string, to netip.Addr) attempt {
 	a := attempt{start: time.Now()}
 	c, err := h.Agent(host).Connect(ctx, client.Connect{
-		Target: client.Target{Host: to.String(), Addr: to}, Timeout: 4 * time.Second, Wait: 4 * time.Second,
+		Target: client.Target{Host: to.String(), Addr: to}, Timeout: paced(4 * time.Second), Wait: paced(4 * time.Second),
 	})
 	if a.err, a.dial = err, c.DialTime; err == nil {
 		a.link = h.linkOf(c.Seen.Remote.Addr())
@@ -197,7 +197,7 @@ func (h *house) newFlow(ctx context.Context, host string, to netip.Addr) attempt
 	return a
 }
 
-// newFlows makes a new connection in every interval until it is stopped, and then returns all of them in the order of
+// newFlows makes a new connection in every interval, at this machine's pace, until it is stopped, and then returns all of them in the order of
 // their starts.
 func (h *house) newFlows(host string, interval time.Duration) (stop func() []attempt) {
 	end := make(chan struct{})
@@ -205,7 +205,7 @@ func (h *house) newFlows(host string, interval time.Duration) (stop func() []att
 	var mu sync.Mutex
 	var all []attempt
 	wg.Go(func() {
-		tick := time.NewTicker(interval)
+		tick := time.NewTicker(paced(interval))
 		defer tick.Stop()
 		for {
 			select {
@@ -229,11 +229,11 @@ func (h *house) newFlows(host string, interval time.Duration) (stop func() []att
 	}
 }
 
-// ticks runs a numbered loop of datagrams to an echo server in the background.
+// ticks runs a numbered loop of datagrams to an echo server in the background, at this machine's pace.
 func (h *house) ticks(host string, rate float64, length time.Duration) (wait func() (client.Ticked, error)) {
 	return async(func() (client.Ticked, error) {
 		return h.Agent(host).Ticks(h.t.Context(), client.Ticks{
-			Target: client.Target{Host: plainServer.String(), Addr: plainServer}, Rate: rate, Duration: length,
+			Target: client.Target{Host: plainServer.String(), Addr: plainServer}, Rate: load(rate), Duration: length,
 		}, nil)
 	})
 }

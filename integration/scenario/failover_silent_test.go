@@ -27,10 +27,10 @@ house:
 `
 
 // What the product promises about a link that dies without a sign, measured from the cut.
-const (
-	newFlowsAvoid = 3 * time.Second
-	retryServed   = 4 * time.Second
-	backupLeft    = 5 * time.Second // from the healing of the link
+var (
+	newFlowsAvoid = paced(3 * time.Second)
+	retryServed   = paced(4 * time.Second)
+	backupLeft    = paced(5 * time.Second) // from the healing of the link
 )
 
 // TestSilentBlackhole cuts the fiber under load, in three ways that no carrier tells of: both directions, and each alone.
@@ -43,8 +43,8 @@ func TestSilentBlackhole(t *testing.T) {
 		cut  func() error
 	}{
 		{"both ways", func() error { return fiber.Cut(true) }},
-		{"up", func() error { fiber.Blackhole(emulator.Up, true); return nil }},
-		{"down", func() error { fiber.Blackhole(emulator.Down, true); return nil }},
+		{"up", func() error { return fiber.Blackhole(emulator.Up, true) }},
+		{"down", func() error { return fiber.Blackhole(emulator.Down, true) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := &house{House: h.House, t: t, api: h.api}
@@ -57,15 +57,15 @@ func TestSilentBlackhole(t *testing.T) {
 func (h *house) silentDeath(cut func() error) (wrong []string) {
 	defer h.heal()
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	const before, dead, after = time.Second, 6 * time.Second, backupLeft + time.Second
+	before, dead, after := time.Second, 2*newFlowsAvoid, backupLeft+time.Second
 	phone := h.ticks("phone", 200, before+dead+after)
 	tv := h.ticks("tv", 200, before+dead+after)
 	game := h.ticks("console", 60, before+dead+after)
 	// The load: a download that fills a good part of the link.
-	load := async(func() (client.Transferred, error) {
+	busy := async(func() (client.Transferred, error) {
 		return h.Agent("laptop").Transfer(h.t.Context(), client.Transfer{
-			Target: client.Target{Host: plainServer.String(), Addr: plainServer}, Timeout: 3 * time.Second,
-			Order: wire.Order{Direction: wire.Down, Duration: before + dead, Rate: 30e6},
+			Target: client.Target{Host: plainServer.String(), Addr: plainServer}, Timeout: paced(3 * time.Second),
+			Order: wire.Order{Direction: wire.Down, Duration: before + dead, Rate: int64(load(30e6))},
 		}, nil)
 	})
 	time.Sleep(before)
@@ -78,7 +78,7 @@ func (h *house) silentDeath(cut func() error) (wrong []string) {
 	patient := async(func() (client.HTTPAnswer, error) {
 		return h.Agent("laptop").HTTP(h.t.Context(), client.HTTP{
 			Target: client.Target{Host: "www.ing.de", Addr: plainServer, Port: 80}, Plain: true,
-			Timeout: time.Second, Retries: 20, RetryDelay: 100 * time.Millisecond,
+			Timeout: paced(time.Second), Retries: 20, RetryDelay: 100 * time.Millisecond,
 		}, nil)
 	})
 	switch a, err := patient(); {
@@ -104,7 +104,7 @@ func (h *house) silentDeath(cut func() error) (wrong []string) {
 	if avoided > newFlowsAvoid {
 		fail("a new flow went to the dead link %v after the cut, want at most %v", avoided, newFlowsAvoid)
 	}
-	_, _ = load() // broken, or moved: it was there to make the link busy
+	_, _ = busy() // broken, or moved: it was there to make the link busy
 
 	time.Sleep(time.Until(died.Add(dead)))
 	if h.guests("lte") == 0 {

@@ -15,10 +15,10 @@ import (
 )
 
 // healedWithin is what the product promises, measured from the end of the other program's deed.
-const healedWithin = time.Second
+var healedWithin = paced(time.Second)
 
 // observing is what our own watching may add on a busy machine: it looks, as an outsider, every few milliseconds.
-const observing = 250 * time.Millisecond
+var observing = paced(250 * time.Millisecond)
 
 // deed is what another program does: a shell script in the router's namespace.
 type deed struct{ name, script string }
@@ -70,9 +70,15 @@ func (h *house) mended(d deed) (wrong []string) {
 	h.router(d.script)
 	done := time.Now()
 	var took time.Duration
+	var now string
+	h.t.Cleanup(func() {
+		if h.t.Failed() {
+			h.t.Logf("the kernel's state (-before +at last):\n%s", cmp.Diff(before, now))
+		}
+	})
 	h.eventually("the kernel's state from before", func() bool {
-		took = time.Since(done)
-		return h.kernelState() == before && len(h.learned()) >= len(names)
+		took, now = time.Since(done), h.kernelState()
+		return now == before && len(h.learned()) >= len(names)
 	})
 	h.t.Logf("mended within %v", took)
 	// It may have been mended before the first look; that something was mended, the daemon knows.

@@ -14,7 +14,7 @@ import (
 	"github.com/trenza-router/trenza/webui/api"
 )
 
-// binary is the trenza program that runs in the houses, built from this checkout.
+// binary is the trenza program that runs in the houses: $TRENZA_BINARY, or built from this checkout.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 }
 
 func runAll(m *testing.M) (int, error) {
+	// A guest of package vm has no compiler.
+	if binary = os.Getenv("TRENZA_BINARY"); binary != "" {
+		return m.Run(), nil
+	}
 	dir, err := os.MkdirTemp("", "trenza-scenario-")
 	if err != nil {
 		return 0, err
@@ -56,9 +60,10 @@ func newHouse(t *testing.T, policy string, changes ...func(*home.Options)) *hous
 		t.Fatal(err)
 	}
 	// Building takes seconds; a machine that is busy with other things gets its time.
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), paced(3*time.Minute))
 	defer cancel()
 	options := home.Options{Binary: binary, Policy: path}
+	options.Lab.Netem = os.Getenv("TRENZA_NETEM") != ""
 	for _, change := range changes {
 		change(&options)
 	}

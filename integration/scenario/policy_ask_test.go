@@ -109,7 +109,7 @@ func reasonOf(a *api.Answer, aspect, rule string) (api.Reason, bool) {
 
 // prevailing is the rule that decided an aspect; "" for what is built in.
 func prevailing(a *api.Answer, aspect string) string {
-	for _, outcome := range []api.ReasonOutcome{api.Decided, api.Clamped} {
+	for _, outcome := range []api.ReasonOutcome{api.ReasonOutcomeDecided, api.ReasonOutcomeClamped} {
 		for _, r := range a.Reasons {
 			if string(r.Aspect) == aspect && r.Outcome == outcome && r.Rule != nil {
 				return *r.Rule

@@ -64,9 +64,9 @@ type result struct {
 // try does the errand. A flow that is to be refused is not waited for as long as one that is to pass: the length of the
 // wait decides nothing, because a flow that passes against the rules is found in the servers' records too.
 func (h *house) try(ctx context.Context, pings *pingWitness, host string, a errand, refused bool) result {
-	patience := 20 * time.Second
+	patience := paced(20 * time.Second)
 	if refused {
-		patience = 2 * time.Second
+		patience = paced(2 * time.Second)
 	}
 	target := client.Target{Host: a.to, Port: a.port, DSCP: a.dscp, Family: a.family}
 	agent := h.Agent(host)

@@ -70,7 +70,7 @@ house:
 						h.asks(t, from, netip.AddrPortFrom(p.Addr(), 9999))
 					}
 					// From inside, by the house's public address, too.
-					got, err := h.Agent("laptop").Connect(t.Context(), client.Connect{Target: client.Target{Host: p.Addr().String(), Port: 8443}, Wait: 20 * time.Second})
+					got, err := h.Agent("laptop").Connect(t.Context(), client.Connect{Target: client.Target{Host: p.Addr().String(), Port: 8443}, Wait: paced(20 * time.Second)})
 					if err != nil || !strings.HasPrefix(got.Received, "hello ") {
 						t.Errorf("the laptop by the public address: %.60q, %v", got.Received, err)
 					}
@@ -152,7 +152,7 @@ func (h *house) asks(t *testing.T, from *netlab.Namespace, to netip.AddrPort) {
 // dialShortly tries a connection that is not expected.
 func dialShortly(from *netlab.Namespace, to netip.AddrPort) (c net.Conn, err error) {
 	err = from.Do(func() (err error) {
-		c, err = net.DialTimeout("tcp", to.String(), 500*time.Millisecond)
+		c, err = net.DialTimeout("tcp", to.String(), paced(500*time.Millisecond))
 		return err
 	})
 	return c, err

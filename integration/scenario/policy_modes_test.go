@@ -12,6 +12,7 @@ import (
 
 	"github.com/trenza-router/trenza/integration/netlab/client"
 	"github.com/trenza-router/trenza/integration/netlab/internet/wire"
+	"github.com/trenza-router/trenza/webui/api"
 )
 
 // The far ends that the modes are tried on, IPv4 and IPv6.
@@ -63,6 +64,19 @@ func TestPolicyModes(t *testing.T) {
 				}
 			}
 		})
+	}
+	// The log has each refusal with whose it was and by which rule of whom.
+	for _, c := range []struct {
+		rule, tier string
+		to         [2]string
+	}{{"bad", "main", houseBlocked}, {"not-for-me", "user", ownBlocked}} {
+		for _, to := range c.to {
+			h.eventually(fmt.Sprintf("refusals of flows to %s by rule %s in the log", to, c.rule), func() bool {
+				return slices.ContainsFunc(h.log(t, c.rule), func(b api.Blocked) bool {
+					return b.To == net.JoinHostPort(to, "7") && b.Proto == "tcp" && b.Device == "laptop" && b.Tier == c.tier && b.How == api.BlockedHowFlow
+				})
+			})
+		}
 	}
 	// A device that the mode does not name is not under it.
 	h.setPolicy(t, modePolicy("deny-all"))
@@ -140,12 +154,12 @@ func (h *house) watchRaw(t *testing.T) *rawWitness {
 // to be refused is waited for a short time only, and anyway a packet that passes is there within a round trip.
 func (w *rawWitness) send(t *testing.T, host interface{ Do(func() error) error }, to string, refused bool) (from netip.Addr) {
 	t.Helper()
-	network, patience := "ip4", 20*time.Second
+	network, patience := "ip4", paced(20*time.Second)
 	if mustAddr(to).Is6() {
 		network = "ip6"
 	}
 	if refused {
-		patience = 300 * time.Millisecond
+		patience = paced(300 * time.Millisecond)
 	}
 	var c net.Conn
 	err := host.Do(func() (err error) {
@@ -187,7 +201,7 @@ func TestPolicyRunning(t *testing.T) {
 }
 
 // The longest time from the change of a rule to its effect on running flows.
-const ruleEffect = time.Second
+var ruleEffect = paced(time.Second)
 
 // runningFlows closes the net for the laptop under load and opens it again, and says what is wrong with what its flows and
 // those of the phone did.
@@ -235,7 +249,7 @@ func (h *house) runningFlows(t *testing.T, open, closed string, silent bool) (wr
 			return h.Agent("laptop").Ping(ctx, client.Ping{Target: client.Target{Host: to}, Count: 6000, Interval: 50 * time.Millisecond})
 		})
 	}
-	const hold = ruleEffect + 700*time.Millisecond
+	hold := ruleEffect + paced(700*time.Millisecond)
 	pause := func() { time.Sleep(hold) }
 	time.Sleep(300 * time.Millisecond)
 	shut := time.Now()

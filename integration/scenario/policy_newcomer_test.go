@@ -15,7 +15,7 @@ import (
 )
 
 // The longest time from a device's first packet to its appearance.
-const newcomerLimit = 2 * time.Second
+var newcomerLimit = paced(2 * time.Second)
 
 // TestPolicyNewcomer: a device that nobody has seen before appears within two seconds of its first packet, whichever family
 // it speaks, and the rules for everybody are for it too.

@@ -21,7 +21,7 @@ func (h *house) download(host string, length time.Duration) (wait func() (client
 	return async(func() (client.Transferred, error) {
 		return h.Agent(host).Transfer(h.t.Context(), client.Transfer{
 			Target: client.Target{Host: plainServer.String(), Addr: plainServer},
-			Order:  wire.Order{Direction: wire.Down, Duration: length, Rate: 20e6},
+			Order:  wire.Order{Direction: wire.Down, Duration: length, Rate: int64(load(20e6))},
 		}, nil)
 	})
 }

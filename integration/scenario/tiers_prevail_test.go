@@ -158,7 +158,7 @@ personal:
     - {id: leo-bank, what: {apps: [ing]}, filter: {allow: true}}
 `)
 	a := h.goes(t, "laptop", "www.bet365.com", []string{"fiber"}, "lifted by its owner")
-	if r, _ := reasonOf(a, "filter", "no-gambling"); r.Outcome != api.Overruled {
+	if r, _ := reasonOf(a, "filter", "no-gambling"); r.Outcome != api.ReasonOutcomeOverruled {
 		t.Errorf("the lifted rule is %q: %s", r.Outcome, sentences(a, "filter"))
 	}
 	h.goes(t, "tv", "www.bet365.com", nil, "lifted by somebody else")

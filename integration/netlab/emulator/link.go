@@ -101,11 +101,13 @@ func (l *Link) Set(p Params) error {
 }
 
 // Blackhole makes one direction swallow every frame, those on their way too, or
-// ends that. The ends notice nothing but the silence.
-func (l *Link) Blackhole(d Direction, on bool) {
+// ends that. The ends notice nothing but the silence. The error is always nil: it
+// is for links that ask the kernel to do it.
+func (l *Link) Blackhole(d Direction, on bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.setBlind(d, on)
+	return nil
 }
 
 // Cut breaks the link both ways: silently, or with loss of carrier at both

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,8 +177,11 @@ func (h *House) waitRouter(ctx context.Context) error {
 				last = errors.New("it has made no plan yet")
 			}
 			for _, l := range r.JSON200.Links {
-				if !l.Usable {
+				switch {
+				case !l.Usable:
 					last = fmt.Errorf("link %s is %s: %s", l.Name, l.State, l.Reason)
+				case !slices.Contains(r.JSON200.Plan.Links, l.Name):
+					last = fmt.Errorf("link %s is usable, but not in the plan yet", l.Name)
 				}
 			}
 			if last == nil {
