@@ -1,14 +1,15 @@
-# Two commands do everything on a fresh Debian-like machine with Go: `make run` and `make test`.
-# Both install what is missing when they may (root and apt), and otherwise say exactly what to install.
+# Three commands do everything on a fresh Debian-like machine with Go: `make run`, `make test` and `make test-vm`.
+# They install what is missing when they may (root and apt), and otherwise say exactly what to install.
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/trenza-router/trenza/router/cli.version=$(VERSION)
 BIN     := bin/trenza
+VMRUN   := bin/vmrun
 
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test test-race lint generate check-generated fuzz bench setup clean
+.PHONY: run build packages image-rpi image-openwrt image-tools test screenshots browser test-packages test-images test-container test-race test-vm vm-shell vmrun lint generate check-generated fuzz bench setup clean
 
 ## run: the lab, the daemon and the page on http://127.0.0.1:8080, until Ctrl-C
 run: setup build
@@ -18,16 +19,82 @@ run: setup build
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
 
+## packages: .deb, .ipk and .apk of a release in bin/packages, signed when KEY names a minisign secret key without password;
+## RELEASE=1.2.3 is their version, ONLY=arm64,armhf fewer machines
+RELEASE ?= $(or $(patsubst v%,%,$(filter v%,$(shell git describe --tags --exact-match 2>/dev/null))),0.1.$(shell git rev-list --count HEAD))
+packages:
+	cd packaging && $(GO) run . -source .. -out ../bin/packages -version $(RELEASE) -time $(shell git log -1 --format=%ct) \
+		$(if $(KEY),-key $(abspath $(KEY))) $(if $(ONLY),-only $(ONLY))
+
+## image-rpi: an image for a Raspberry Pi's card in bin/images, of the version RELEASE; some 25 minutes the first time, 5 from then on. URL is
+## where it will be downloaded
+IMAGE = $(GO) run ./images -package bin/packages/trenza_$(RELEASE)_arm64.deb -out bin/images -version $(RELEASE)
+image-rpi: image-tools
+	$(MAKE) packages ONLY=arm64 RELEASE=$(RELEASE)
+	$(IMAGE) -date $(shell git log -1 --format=%cs) $(if $(URL),-url $(URL)) $(if $(KEY),-key $(KEY))
+
+## image-openwrt: an OpenWrt image with the router in it, in bin/openwrt: IMAGEBUILDER is the folder of an unpacked ImageBuilder, PROFILE the device
+image-openwrt: packages
+	images/openwrt.sh "$(IMAGEBUILDER)" "$(PROFILE)" bin/packages bin/openwrt
+
+image-tools:
+	packaging/dev/setup.sh mmdebstrap:mmdebstrap arch-test:arch-test qemu-aarch64-static:qemu-user-static mkfs.vfat:dosfstools mcopy:mtools \
+		sfdisk:fdisk mkfs.ext4:e2fsprogs mksquashfs:squashfs-tools zstd:zstd xz:xz-utils newuidmap:uidmap depmod:kmod
+
 ## test: every test that needs no virtual machine
-test: setup
+test: setup browser
 	$(GO) vet ./...
+	cd webui/app && npm run --silent test
 	$(GO) test -count=1 -timeout 25m $(shell $(GO) list ./... | grep -v /integration/)
 	$(GO) test -count=1 -timeout 40m -p 1 ./integration/...
+	cd packaging && $(GO) vet . && $(GO) test -count=1 -timeout 20m .
+
+## test-packages: the tests that build the router as it is packaged, three times
+test-packages: setup
+	cd packaging && $(GO) test -tags shipped -count=1 -timeout 40m .
+
+## test-images: the image, started on an emulated board: set up by HTTP, upgraded to bad and good systems, the power cut CUTS times while rules
+## are written; each start takes minutes under emulation
+CUTS ?= 5
+test-images: image-tools
+	packaging/dev/setup.sh qemu-system-aarch64:qemu-system-arm debugfs:e2fsprogs
+	$(MAKE) packages ONLY=arm64 RELEASE=$(RELEASE)
+	$(IMAGE) -plain
+	TRENZA_CARD=$(abspath bin/images/trenza_$(RELEASE)_rpi.img) $(GO) test -tags images -count=1 -timeout 120m -v $(if $(RUN),-run $(RUN)) ./images $(if $(CUTS),-args -cuts $(CUTS))
+
+## test-container: the Dockerfile by buildah, and a relay in what it makes
+test-container:
+	packaging/dev/setup.sh buildah:buildah mmdebstrap:mmdebstrap
+	images/container.sh $(RELEASE)
 
 ## test-race: every package with the race detector, which needs a C compiler; not the scenarios, whose programs are built without
 test-race:
 	packaging/dev/setup.sh gcc:gcc
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 40m $(shell $(GO) list ./... | grep -v '/integration/scenario\|/integration/bench')
+
+## test-vm: the tests that need another kernel than this machine's, each package in a virtual machine of its own;
+## VM='./integration/vm/guest/netem' or VM='-run TestFight ./integration/scenario' for some of them
+test-vm: vmrun
+	packaging/dev/test-vm.sh $(VM)
+
+## vm-shell: a shell on the console of such a machine; Ctrl-D ends it
+vm-shell: vmrun
+	$(VMRUN) shell
+
+vmrun: build
+	packaging/dev/setup.sh qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap
+	$(GO) build -o $(VMRUN) ./integration/vm/vmrun
+	$(VMRUN) build
+
+## screenshots: a picture of every screen of the page, phone and desktop, in bin/screenshots
+screenshots: setup browser
+	rm -rf bin/screenshots && mkdir -p bin/screenshots
+	TRENZA_SCREENSHOTS=$(CURDIR)/bin/screenshots $(GO) test -count=1 -timeout 20m -run TestScreenshots ./integration/page
+
+# What the tests of the page need: a browser, and the page's tools.
+browser:
+	packaging/dev/setup.sh chromium:chromium node:nodejs npm:npm
+	cd webui/app && npm ci --ignore-scripts --silent
 
 ## lint: formatting, vet and golangci-lint
 lint:
@@ -35,6 +102,7 @@ lint:
 
 ## generate: everything that is made from something else
 generate:
+	packaging/dev/setup.sh node:nodejs npm:npm
 	$(GO) generate ./...
 
 ## check-generated: fail if a generated file differs from what its source makes
