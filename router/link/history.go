@@ -136,11 +136,10 @@ func (h *History) delay(since time.Time) time.Duration {
 	return d[delaySample/2]
 }
 
-// Stats are the figures of the last minute or so.
-func (h *History) Stats() Stats {
-	l := h.recent(time.Time{}, statsWindow)
+// Stats are the figures of the last minute or so, since a moment.
+func (h *History) Stats(since time.Time) Stats {
 	var m Minute
-	for _, s := range l {
+	for _, s := range h.recent(since, statsWindow) {
 		m.add(s)
 	}
 	return Stats{RTT: m.Mean, Jitter: m.Jitter, Loss: float64(m.Lost) / float64(max(m.Sent, 1))}

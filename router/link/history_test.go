@@ -29,10 +29,10 @@ func TestHistory(t *testing.T) {
 	if diff := cmp.Diff(want, h.Minutes(), cmpopts.IgnoreUnexported(Minute{})); diff != "" {
 		t.Errorf("minutes (-want +got):\n%s", diff)
 	}
-	if st := h.Stats(); st.Loss != 0.25 || st.RTT != 14400*time.Microsecond {
+	if st := h.Stats(time.Time{}); st.Loss != 0.25 || st.RTT != 14400*time.Microsecond {
 		t.Errorf("%+v", st)
 	}
-	if st := new(History).Stats(); st != (Stats{}) {
+	if st := new(History).Stats(time.Time{}); st != (Stats{}) {
 		t.Errorf("of nothing: %+v", st)
 	}
 }

@@ -110,7 +110,7 @@ func (m *Monitor) Snapshot() Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.machine.Verdict()
-	return Snapshot{ID: m.config.ID, Name: m.config.Name, State: v.State, Since: v.Since, Reason: v.Reason, Stats: m.machine.history.Stats()}
+	return Snapshot{ID: m.config.ID, Name: m.config.Name, State: v.State, Since: v.Since, Reason: v.Reason, Stats: m.machine.Stats()}
 }
 
 // History copies the probes of the last five minutes and the sums by the minute of the last day.

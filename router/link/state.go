@@ -84,6 +84,7 @@ type Machine struct {
 	flaps    []time.Time // when it went out of use
 
 	usableSince time.Time
+	firstGood   time.Time // when the round was sent that brought it into use for the first time
 
 	history History
 }
@@ -150,6 +151,10 @@ func (m *Machine) SetPhysical(now time.Time, p Physical) {
 	}
 }
 
+// Stats are the figures of the last minute or so. They begin with the first answer: what was lost before, without an address or
+// a route yet, was no loss of the link that is there now.
+func (m *Machine) Stats() Stats { return m.history.Stats(m.firstGood) }
+
 // become changes the state; Since moves only when the state does.
 func (m *Machine) become(now time.Time, s State, reason string) {
 	was := m.verdict.State
@@ -157,6 +162,9 @@ func (m *Machine) become(now time.Time, s State, reason string) {
 		m.flaps = append(m.flaps, now)
 	}
 	if !was.Usable() && s.Usable() {
+		if !m.proven {
+			m.firstGood = m.lastGood
+		}
 		m.proven, m.usableSince = true, now
 	}
 	if was != s {

@@ -141,7 +141,7 @@ func TestDeadTargetIsNotADeadLink(t *testing.T) {
 	if diff := cmp.Diff([]transition{{20 * ms, Up}}, s.log); diff != "" {
 		t.Error(diff)
 	}
-	if st := s.machine.history.Stats(); st.Loss > 0.05 {
+	if st := s.machine.Stats(); st.Loss > 0.05 {
 		t.Errorf("loss %v", st.Loss)
 	}
 }
@@ -224,7 +224,7 @@ func TestOwnStallIsNoFailure(t *testing.T) {
 	if len(s.log) != 1 {
 		t.Errorf("%v", s.log)
 	}
-	if s.machine.history.Stats().Loss != 0 {
+	if s.machine.Stats().Loss != 0 {
 		t.Error("the stall is counted as loss")
 	}
 }
@@ -384,4 +384,23 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStatsBeginWithTheFirstAnswer: losses from before a link's first answer are not its figures; later ones are.
+func TestStatsBeginWithTheFirstAnswer(t *testing.T) {
+	s := newSim(t, during(0, 20*sec, silent, during(40*sec, 50*sec, silent, well)), four...)
+	s.run(19 * time.Second)
+	if st := s.machine.Stats(); st.Loss != 1 {
+		t.Errorf("never up: loss %v, want all", st.Loss)
+	}
+	s.run(30 * time.Second)
+	s.state(Up)
+	if st := s.machine.Stats(); st.Loss != 0 || st.RTT == 0 {
+		t.Errorf("in use: loss %v, RTT %v, want no loss and a time", st.Loss, st.RTT)
+	}
+	s.run(70 * time.Second)
+	s.state(Up)
+	if st := s.machine.Stats(); st.Loss == 0 {
+		t.Error("back after an outage: no loss, want that of the outage")
+	}
 }
