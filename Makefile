@@ -9,7 +9,7 @@ VMRUN   := bin/vmrun
 
 export CGO_ENABLED ?= 0
 
-.PHONY: run build packages image-rpi image-openwrt image-tools test screenshots browser test-packages test-images test-container test-race test-vm vm-shell vmrun lint generate check-generated fuzz bench setup clean
+.PHONY: run build packages image-rpi image-openwrt image-tools test soak screenshots browser test-packages test-images test-container test-race test-vm vm-shell vmrun lint generate check-generated fuzz bench setup clean
 
 ## run: the lab, the daemon and the page on http://127.0.0.1:8080, until Ctrl-C
 run: setup build

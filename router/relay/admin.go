@@ -144,7 +144,7 @@ func (r *Relay) serveInvite(w http.ResponseWriter, q *http.Request) {
 	}
 	var a InviteAnswer
 	var failed error
-	err := r.loop.Do(q.Context(), func(time.Duration) { a, failed = MakeInvite(&r.c, r.o.State, ask, time.Now()) })
+	err := r.loop.Do(q.Context(), func(time.Duration) { a, failed = MakeInvite(&r.c, r.o.State, ask, r.o.Wall()) })
 	answer(w, a, errors.Join(err, failed))
 }
 

@@ -357,18 +357,27 @@ func TestFlood(t *testing.T) {
 	})
 }
 
+// soakVariable says for how long TestFlapping goes on; `make soak` sets it.
+const soakVariable = "TRENZA_SOAK"
+
 // TestFlapping: links die and come back every second or two, in turns and without a sign, under a download of which every byte is looked at. It
-// lives as long as one link does, and neither end's memory grows.
+// lives as long as one link does, and neither end's memory grows: twenty seconds in every run, an hour by `make soak`.
 func TestFlapping(t *testing.T) {
 	haltest.InNamespace(t, func(t *testing.T) {
+		length := 20 * time.Second
+		if long := os.Getenv(soakVariable); long != "" {
+			var err error
+			if length, err = time.ParseDuration(long); err != nil {
+				t.Fatal(err)
+			}
+		}
 		w := newWorld(t, reference()...)
 		w.join(w.invite("home"))
 		w.load(4 * time.Second)
 		before := [2]int{resident(t, w.relay.Process.Pid), resident(t, w.router.Process.Pid)}
 		ctx, stop := context.WithCancel(t.Context())
-		over := make(chan struct{})
-		go func() {
-			defer close(over)
+		var over sync.WaitGroup
+		over.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				l := w.links[n%2]
 				_ = l.Cut(n%4 < 2)
@@ -376,10 +385,18 @@ func TestFlapping(t *testing.T) {
 				_ = l.Heal()
 				pause(ctx, 1500*time.Millisecond)
 			}
-		}()
-		share, stall := w.load(20 * time.Second)
+		})
+		over.Go(func() {
+			for n := 1; ; n++ {
+				if pause(ctx, time.Minute); ctx.Err() != nil {
+					return
+				}
+				t.Logf("minute %d: resident memory of relay and router %d and %d kB", n, resident(t, w.relay.Process.Pid), resident(t, w.router.Process.Pid))
+			}
+		})
+		share, stall := w.load(length)
 		stop()
-		<-over
+		over.Wait()
 		t.Logf("%.3f of the sum, longest stall %v", share, stall)
 		after := [2]int{resident(t, w.relay.Process.Pid), resident(t, w.router.Process.Pid)}
 		t.Logf("resident memory of relay and router, before and after: %d and %d kB, %d and %d kB", before[0], after[0], before[1], after[1])

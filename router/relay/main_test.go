@@ -38,6 +38,22 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// clockVariable names a file that says by how much the program's time of day is wrong; it may change while the program runs.
+const clockVariable = "TRENZA_TEST_BOND_CLOCK"
+
+// wall is the program's time of day.
+func wall() time.Time {
+	text, err := os.ReadFile(os.Getenv(clockVariable))
+	if err != nil {
+		return time.Now() // nobody has set a clock
+	}
+	wrong, err := time.ParseDuration(string(text))
+	if err != nil {
+		panic(err) // the test wrote it
+	}
+	return time.Now().Add(wrong)
+}
+
 func play(ctx context.Context, role string, args []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	machine, err := linux.New(linux.Options{Nft: "nft", Log: log})
@@ -68,7 +84,7 @@ func playRelay(ctx context.Context, config string, machine *linux.Machine, log *
 		return err
 	}
 	defer state.Close()
-	r, err := relay.New(relay.Options{Config: cfg, State: state, Machine: machine, Log: log})
+	r, err := relay.New(relay.Options{Config: cfg, State: state, Machine: machine, Wall: wall, Log: log})
 	if err != nil {
 		return err
 	}
@@ -88,7 +104,7 @@ func playRouter(ctx context.Context, config string, machine *linux.Machine, log 
 		return err
 	}
 	r, err := tunnel.NewRouter(tunnel.Options{
-		State: state, Device: cfg.Device, Paths: cfg.Links(), Log: log,
+		State: state, Device: cfg.Device, Paths: cfg.Links(), Wall: wall, Log: log,
 		Settled: func(s tunnel.Settings) error {
 			return machine.ReplaceRoute(ctx, hal.Route{Table: hal.MainTable, Dst: cfg.Routes[0], Dev: cfg.Device, Source: s.IPv4, Metric: 1, Protocol: hal.RouteProtocol})
 		},

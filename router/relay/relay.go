@@ -28,6 +28,7 @@ type Options struct {
 	Config  Config
 	State   *State // closed by its owner, after Run
 	Machine Machine
+	Wall    func() time.Time // the time of day, which may be wrong and may jump; nil: the machine's
 	Log     *slog.Logger
 }
 
@@ -53,6 +54,7 @@ type Relay struct {
 	expired  time.Duration
 	saved    time.Duration
 	counts   counts
+	told     map[seal.Ticket]bool // of invites that are too old, in the log
 }
 
 // counts are the datagrams that were not for anybody.
@@ -74,12 +76,16 @@ const (
 
 // New opens device and sockets. Run must be called, which closes them.
 func New(o Options) (*Relay, error) {
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
 	self, err := o.State.Identity()
 	if err != nil {
 		return nil, err
 	}
 	r := &Relay{
 		c: o.Config, o: o, clock: carrier.NewClock(), self: self.Public(), members: map[*seal.Peer]*member{}, byKey: map[seal.Key]*member{}, byAddr: map[netip.Addr]*member{},
+		told: map[seal.Ticket]bool{},
 	}
 	r.endpoint = seal.New(seal.Config{Self: self, Costs: seal.Measure(r.clock.Now), Find: r.find})
 	if r.poller, err = carrier.NewPoller(r.clock); err != nil {
@@ -130,14 +136,27 @@ func (r *Relay) find(k seal.Key, t seal.Ticket) *seal.Peer {
 	if m := r.byKey[k]; m != nil && (m.joined || m.ticket == t) {
 		return m.line.Peer
 	}
-	x := r.o.State.invited(t, time.Now())
-	if x == nil || len(r.byKey)-len(r.o.State.Routers()) >= mostGuests {
+	x := r.o.State.invited(t)
+	if x == nil || r.tooOld(x) || len(r.byKey)-len(r.o.State.Routers()) >= mostGuests {
 		return nil
 	}
 	m := &member{relay: r, ticket: t}
 	m.line = tunnel.NewLine(seal.NewPeer(k, seal.Secret(x.Secret), t, 0), m, true)
 	r.members[m.line.Peer], r.byKey[k] = m, m
 	return m.line.Peer
+}
+
+// tooOld tells whether an invite has ended, and says so once: its router hears nothing, and the clock may be what is wrong.
+func (r *Relay) tooOld(x *Invited) bool {
+	now := r.o.Wall()
+	if now.Before(x.Expires) {
+		return false
+	}
+	if !r.told[x.Ticket] {
+		r.told[x.Ticket] = true
+		r.o.Log.Warn("a router came with a code that is too old by this machine's clock: set the clock right, or make a new code", "router", x.Name, "now", now, "expired", x.Expires)
+	}
+	return true
 }
 
 // admit makes a router of the state a member.
@@ -300,7 +319,7 @@ func (r *Relay) arrived(ctx context.Context, s *carrier.Socket, a carrier.Arrive
 		return
 	}
 	if res.Fresh {
-		m.since = time.Now()
+		m.since = r.o.Wall()
 		r.o.Log.Info("a router's bond has begun", "router", m.record.Name, "address", a.From, "cipher", m.line.Peer.Cipher())
 	}
 	if res.Rival {
@@ -335,7 +354,7 @@ func (r *Relay) refuse(err error, res seal.Result, a carrier.Arrived) {
 // join makes a member of a guest who has proved the invite.
 func (r *Relay) join(ctx context.Context, m *member) bool {
 	key := m.line.Peer.Key()
-	j, err := r.o.State.join(m.ticket, key, m.line.Peer.Count(), r.c.Pool, time.Now())
+	j, err := r.o.State.join(m.ticket, key, m.line.Peer.Count(), r.c.Pool, r.o.Wall())
 	if err != nil {
 		r.o.Log.Warn("a router could not join", "why", err)
 		r.dismiss(key)

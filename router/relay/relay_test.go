@@ -160,11 +160,13 @@ func (w *world) within(role string, args ...string) *exec.Cmd {
 	return c
 }
 
-// start runs a program until the test ends; what it says is shown when the test fails.
+// start runs a program until the test ends; what it says, unless the caller reads it, is shown when the test fails.
 func (w *world) start(c *exec.Cmd) *exec.Cmd {
 	w.t.Helper()
 	var log bytes.Buffer
-	c.Stdout, c.Stderr = &log, &log
+	if c.Stderr == nil {
+		c.Stdout, c.Stderr = &log, &log
+	}
 	if err := c.Start(); err != nil {
 		w.t.Fatal(err)
 	}

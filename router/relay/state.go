@@ -155,10 +155,10 @@ func (s *State) Invite(name string, addresses []netip.AddrPort, life time.Durati
 	return i, s.Save()
 }
 
-// invited finds an open invite.
-func (s *State) invited(t seal.Ticket, now time.Time) *Invited {
+// invited finds an invite that was not used, also one that is too old.
+func (s *State) invited(t seal.Ticket) *Invited {
 	for i := range s.kept.Invites {
-		if x := &s.kept.Invites[i]; x.Ticket == t && now.Before(x.Expires) {
+		if x := &s.kept.Invites[i]; x.Ticket == t {
 			return x
 		}
 	}
@@ -177,8 +177,8 @@ func (s *State) router(k seal.Key) *Joined {
 
 // join makes a router of an invite, which is used up, and gives it addresses.
 func (s *State) join(t seal.Ticket, k seal.Key, count uint64, pool []netip.Prefix, now time.Time) (Joined, error) {
-	x := s.invited(t, now)
-	if x == nil {
+	x := s.invited(t)
+	if x == nil || !now.Before(x.Expires) {
 		return Joined{}, errors.New("the invite was used by another router, was revoked, or is too old")
 	}
 	j := Joined{Name: x.Name, Key: k[:], Secret: x.Secret, Count: count, Since: now, Limit: x.Limit}

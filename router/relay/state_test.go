@@ -36,7 +36,7 @@ func TestInviteIsGoodOnce(t *testing.T) {
 	if text, err := os.ReadFile(s.file); err != nil || strings.Contains(string(text), i.Code()) {
 		t.Errorf("the code is on the relay's disk: %v", err)
 	}
-	if s.invited(i.Ticket(), now.Add(2*time.Hour)) != nil {
+	if _, err := s.join(i.Ticket(), seal.Key{1}, 7, c.Pool, now.Add(2*time.Hour)); err == nil {
 		t.Error("an invite that is too old is in force")
 	}
 	j, err := s.join(i.Ticket(), seal.Key{1}, 7, c.Pool, now)

@@ -31,6 +31,7 @@ type Options struct {
 	MTU    int    // of the tunnel at most; 0: what the paths carry
 	// Settled is called in the loop when the relay has said which addresses the router has. An error ends Run.
 	Settled func(Settings) error
+	Wall    func() time.Time // the time of day, which may be wrong and may jump; nil: the machine's
 	Log     *slog.Logger
 }
 
@@ -80,6 +81,9 @@ func NewRouter(o Options) (*Router, error) {
 	invite, ok := o.State.Invite()
 	if !ok {
 		return nil, errors.New("the router has not joined a relay yet: `trenza relay invite` at the relay prints a code for it")
+	}
+	if o.Wall == nil {
+		o.Wall = time.Now
 	}
 	self, err := o.State.Identity()
 	if err != nil {
@@ -226,7 +230,7 @@ func (r *Router) greet(now time.Duration) time.Duration {
 
 // say says hello over all paths; over those where bytes cost only if the others did not help.
 func (r *Router) say(now time.Duration) {
-	hello, err := r.endpoint.Hello(r.hello[:0], r.peer, now, time.Now())
+	hello, err := r.endpoint.Hello(r.hello[:0], r.peer, now, r.o.Wall())
 	if err == nil && r.peer.Count() != r.reserved {
 		err = r.o.State.SetCount(r.peer.Count())
 		r.reserved = r.peer.Count()
