@@ -29,6 +29,7 @@ type Options struct {
 	State   *State // closed by its owner, after Run
 	Machine Machine
 	Wall    func() time.Time // the time of day, which may be wrong and may jump; nil: the machine's
+	Open    carrier.Opener   // makes the device; nil: carrier.OpenDevice
 	Log     *slog.Logger
 }
 
@@ -38,7 +39,7 @@ type Relay struct {
 	o        Options
 	clock    carrier.Clock
 	poller   *carrier.Poller
-	device   *carrier.Device
+	device   carrier.Interface
 	sockets  []*carrier.Socket
 	places   []int
 	endpoint *seal.Endpoint
@@ -103,7 +104,11 @@ func New(o Options) (*Relay, error) {
 }
 
 func (r *Relay) open() (err error) {
-	if r.device, err = carrier.OpenDevice(r.c.Device); err != nil {
+	open := r.o.Open
+	if open == nil {
+		open = carrier.OpenDevice
+	}
+	if r.device, err = open(r.c.Device); err != nil {
 		return err
 	}
 	for _, l := range r.c.Listen {

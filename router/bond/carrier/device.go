@@ -34,8 +34,8 @@ const (
 	packetSize = headroom + 2048
 )
 
-// OpenDevice makes a TUN device of that name, down and without addresses.
-func OpenDevice(name string) (*Device, error) {
+// OpenDevice is the Opener of TUN devices.
+func OpenDevice(name string) (Interface, error) {
 	fd, err := unix.Open(tunFile, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,22 +17,19 @@ const grain = 250 * time.Microsecond
 // with the least timer slack does not.
 type Poller struct {
 	clock  Clock
-	wake   int // an eventfd, the first of fds; these move when more are watched, which a Wake must not meet
+	wake   *Bell // the first of fds
 	fds    []unix.PollFd
 	looked time.Duration
 	busy   bool
-
-	waking sync.Mutex // around the eventfd's use from other goroutines
-	closed bool
 }
 
 // NewPoller makes a poller.
 func NewPoller(c Clock) (*Poller, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	wake, err := NewBell()
 	if err != nil {
-		return nil, fmt.Errorf("making an eventfd: %w", err)
+		return nil, err
 	}
-	return &Poller{clock: c, wake: wake, fds: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}, nil
+	return &Poller{clock: c, wake: wake, fds: []unix.PollFd{{Fd: int32(wake.FD()), Events: unix.POLLIN}}}, nil
 }
 
 // Own ties the calling goroutine to a thread of its own with the least timer slack. The goroutine that calls Wait does so first.
@@ -74,8 +70,7 @@ func (p *Poller) Wait(until time.Duration) error {
 	now := p.clock.Now()
 	p.looked, p.busy = now, now-p.looked < 2*grain
 	if p.fds[0].Revents != 0 {
-		var drain [8]byte
-		_, _ = unix.Read(p.wake, drain[:]) // nobody else reads it
+		p.wake.Hush()
 	}
 	return nil
 }
@@ -84,20 +79,7 @@ func (p *Poller) Wait(until time.Duration) error {
 func (p *Poller) Ready(place int) bool { return p.fds[place].Revents != 0 }
 
 // Wake makes Wait return soon. Any goroutine may call it.
-func (p *Poller) Wake() {
-	p.waking.Lock()
-	defer p.waking.Unlock()
-	if p.closed {
-		return
-	}
-	// The counter of an eventfd that nobody reads only fails when it is full, and then the poller is awake anyway.
-	_, _ = unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-}
+func (p *Poller) Wake() { p.wake.Ring() }
 
 // Close releases the poller.
-func (p *Poller) Close() {
-	p.waking.Lock()
-	defer p.waking.Unlock()
-	p.closed = true
-	_ = unix.Close(p.wake)
-}
+func (p *Poller) Close() { p.wake.Close() }

@@ -26,9 +26,10 @@ type Path struct {
 // Options are what a Router needs.
 type Options struct {
 	State  *State
-	Device string // name of the TUN device
-	Paths  []Path // that stand from the beginning; see SetPath for those that come and go
-	MTU    int    // of the tunnel at most; 0: what the paths carry
+	Device string         // name of the TUN device
+	Open   carrier.Opener // makes it; nil: carrier.OpenDevice
+	Paths  []Path         // that stand from the beginning; see SetPath for those that come and go
+	MTU    int            // of the tunnel at most; 0: what the paths carry
 	// Settled is called in the loop when the relay has said which addresses the router has. An error ends Run.
 	Settled func(Settings) error
 	Wall    func() time.Time // the time of day, which may be wrong and may jump; nil: the machine's
@@ -40,7 +41,7 @@ type Router struct {
 	o        Options
 	clock    carrier.Clock
 	poller   *carrier.Poller
-	device   *carrier.Device
+	device   carrier.Interface
 	strands  []strand
 	endpoint *seal.Endpoint
 	peer     *seal.Peer
@@ -105,7 +106,11 @@ func NewRouter(o Options) (*Router, error) {
 }
 
 func (r *Router) open() (err error) {
-	if r.device, err = carrier.OpenDevice(r.o.Device); err != nil {
+	open := r.o.Open
+	if open == nil {
+		open = carrier.OpenDevice
+	}
+	if r.device, err = open(r.o.Device); err != nil {
 		return err
 	}
 	for _, p := range r.o.Paths {
