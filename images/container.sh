@@ -40,8 +40,8 @@ trap 'buildah rm "$container" >/dev/null 2>&1 || true; clean' EXIT
 	echo "the container's program is another" >&2
 	exit 1
 }
-# A network of its own, as a container has.
-unshare --net buildah run "$container" -- sh -c '
+# A network of its own, as a container has, and the right over it that compose.yaml gives.
+unshare --net buildah run --cap-add NET_ADMIN "$container" -- sh -c '
 	ip link set lo up
 	mkdir -p /etc/trenza && echo "listen: [\"127.0.0.1:51900\"]" >/etc/trenza/relay.yaml
 	trenza relay run --config /etc/trenza/relay.yaml & relay=$!
