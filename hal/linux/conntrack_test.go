@@ -33,7 +33,7 @@ const trackAll = `table inet test {
 func echoServers(t *testing.T, n *neighbour, addrs ...string) {
 	t.Helper()
 	for _, a := range addrs {
-		n.do(t, func() error {
+		n.Do(func() error {
 			l, err := net.Listen("tcp", net.JoinHostPort(a, "7"))
 			if err != nil {
 				return err
@@ -97,8 +97,8 @@ func home(t *testing.T, device, net4, net6 string) *neighbour {
 	n := newNeighbour(t, device, "isp")
 	run(t, fmt.Sprintf("ip address add %s.2/24 dev %s", net4, device))
 	run(t, fmt.Sprintf("ip address add %s::2/64 dev %s nodad", net6, device))
-	n.run(t, fmt.Sprintf("ip address add %s.1/24 dev isp", net4))
-	n.run(t, fmt.Sprintf("ip address add %s::1/64 dev isp nodad", net6))
+	n.Run(fmt.Sprintf("ip address add %s.1/24 dev isp", net4))
+	n.Run(fmt.Sprintf("ip address add %s::1/64 dev isp nodad", net6))
 	echoServers(t, n, net4+".1", net6+"::1")
 	return n
 }

@@ -52,9 +52,9 @@ func forwardingHouse(t *testing.T) (internet, host *neighbour) {
 	internet, host = newNeighbour(t, "up0", "far0"), newNeighbour(t, "lan0", "host0")
 	run(t, "ip addr add 198.18.1.2/24 dev up0")
 	run(t, "ip addr add 10.77.0.1/24 dev lan0")
-	internet.run(t, "ip addr add 198.18.1.1/24 dev far0")
-	internet.run(t, "ip route add 10.77.0.0/24 via 198.18.1.2")
-	host.run(t, "ip addr add 10.77.0.2/24 dev host0")
+	internet.Run("ip addr add 198.18.1.1/24 dev far0")
+	internet.Run("ip route add 10.77.0.0/24 via 198.18.1.2")
+	host.Run("ip addr add 10.77.0.2/24 dev host0")
 	writeSysctl(t, "net/ipv4/ip_forward", "1")
 	nft(t, `table inet test {
 	map class {
@@ -82,12 +82,12 @@ func send(t *testing.T, internet, host *neighbour, port, packets int) {
 	t.Helper()
 	var in net.PacketConn
 	var out net.Conn
-	host.do(t, func() (err error) {
+	host.Do(func() (err error) {
 		in, err = net.ListenPacket("udp", fmt.Sprintf("10.77.0.2:%d", port))
 		return err
 	})
 	defer in.Close()
-	internet.do(t, func() (err error) {
+	internet.Do(func() (err error) {
 		out, err = net.Dial("udp", fmt.Sprintf("10.77.0.2:%d", port))
 		return err
 	})

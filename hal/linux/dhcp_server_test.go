@@ -29,7 +29,7 @@ type landlord struct {
 func startLandlord(t *testing.T, n *neighbour, answer func(request, reply *dhcpv4.DHCPv4) bool) *landlord {
 	t.Helper()
 	l := &landlord{answer: answer}
-	n.do(t, func() (err error) {
+	n.Do(func() (err error) {
 		config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 			return c.Control(func(fd uintptr) {
 				_ = unix.BindToDevice(int(fd), "isp")
@@ -95,7 +95,7 @@ func TestDHCPRebindAndLoss(t *testing.T) {
 	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
-		n.run(t, "ip address add 192.0.2.1/24 dev isp")
+		n.Run("ip address add 192.0.2.1/24 dev isp")
 		var ignored, rebound int
 		var grantedAt time.Time
 		l := startLandlord(t, n, func(request, reply *dhcpv4.DHCPv4) bool {
@@ -145,7 +145,7 @@ func TestDHCPRefusedRenewal(t *testing.T) {
 	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
-		n.run(t, "ip address add 192.0.2.1/24 dev isp")
+		n.Run("ip address add 192.0.2.1/24 dev isp")
 		refused := false
 		startLandlord(t, n, func(request, reply *dhcpv4.DHCPv4) bool {
 			hurry(reply)
@@ -166,7 +166,7 @@ func TestDHCPBadAnswers(t *testing.T) {
 	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
-		n.run(t, "ip address add 192.0.2.1/24 dev isp")
+		n.Run("ip address add 192.0.2.1/24 dev isp")
 		offers := 0
 		startLandlord(t, n, func(request, reply *dhcpv4.DHCPv4) bool {
 			if request.MessageType() == dhcpv4.MessageTypeDiscover {

@@ -113,7 +113,7 @@ func TestDHCP(t *testing.T) {
 	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := newNeighbour(t, "wan1", "isp")
-		n.run(t, "ip address add 192.0.2.1/24 dev isp")
+		n.Run("ip address add 192.0.2.1/24 dev isp")
 		stop := dnsmasq(t, n, "192.0.2", "option:T1,3", "option:T2,60", "option:mtu,1400", "option:dns-server,198.51.100.53,198.51.100.54")
 		run(t, "ip link set wan1 down") // the client switches it on
 		run(t, "ip address add 203.0.113.5/24 dev wan1")
@@ -164,11 +164,11 @@ func TestDHCP(t *testing.T) {
 
 		// The cable is pulled and put into another network.
 		stop()
-		n.run(t, "ip link set isp down")
-		n.run(t, "ip address flush dev isp")
-		n.run(t, "ip address add 198.51.100.1/24 dev isp")
+		n.Run("ip link set isp down")
+		n.Run("ip address flush dev isp")
+		n.Run("ip address add 198.51.100.1/24 dev isp")
 		eventually(t, "the loss of carrier", func() bool { return strings.Contains(run(t, "ip link show wan1"), "NO-CARRIER") })
-		n.run(t, "ip link set isp up")
+		n.Run("ip link set isp up")
 		dnsmasq(t, n, "198.51.100")
 		c.next(t, "the old network's lease to be lost", lost)
 		moved := c.next(t, "a lease of the other network", granted)
@@ -182,9 +182,9 @@ func TestDHCP(t *testing.T) {
 		// A stick is pulled out and put in again.
 		run(t, "ip link del wan1")
 		c.next(t, "the lease to be lost with its device", lost)
-		run(t, fmt.Sprintf("ip link add wan1 type veth peer name isp netns %d", n.pid))
-		n.run(t, "ip address add 198.51.100.1/24 dev isp")
-		n.run(t, "ip link set isp up")
+		run(t, fmt.Sprintf("ip link add wan1 type veth peer name isp netns %d", n.PID))
+		n.Run("ip address add 198.51.100.1/24 dev isp")
+		n.Run("ip link set isp up")
 		c.next(t, "a lease for the new device", granted)
 	})
 }

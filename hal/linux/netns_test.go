@@ -10,41 +10,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netns"
+	"github.com/trenza-router/trenza/hal/haltest"
 )
 
-// neighbour is another machine: a network namespace that a sleeping process holds. It ends with the test, also when
-// the test is killed: then the process reads the end of its input.
-type neighbour struct{ pid int }
+// neighbour is another machine at the end of a cable.
+type neighbour struct{ *haltest.Neighbour }
 
-// newNeighbour makes one that is joined to the test's namespace by a cable: device here, peer there, both up.
+// newNeighbour makes one that is joined to the test's namespace: device here, peer there, both up.
 func newNeighbour(t *testing.T, device, peer string) *neighbour {
 	t.Helper()
-	holder := exec.Command("cat")
-	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	input, err := holder.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := holder.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		input.Close()
-		_ = holder.Wait()
-	})
-	n := &neighbour{pid: holder.Process.Pid}
-	run(t, fmt.Sprintf("ip link add %s type veth peer name %s netns %d", device, peer, n.pid))
+	n := &neighbour{haltest.NewNeighbour(t)}
+	run(t, fmt.Sprintf("ip link add %s type veth peer name %s netns %d", device, peer, n.PID))
 	run(t, "ip link set "+device+" up")
-	n.run(t, "ip link set "+peer+" up")
-	n.run(t, "ip link set lo up")
+	n.Run("ip link set " + peer + " up")
 	return n
-}
-
-// run runs a command line of words without spaces in the neighbour.
-func (n *neighbour) run(t *testing.T, line string) string {
-	t.Helper()
-	return run(t, fmt.Sprintf("nsenter -t %d -n %s", n.pid, line))
 }
 
 // start runs a program in the neighbour until the test ends or the result is called.
@@ -52,7 +31,7 @@ func (n *neighbour) start(t *testing.T, line string) (stop func()) {
 	t.Helper()
 	// The program dies with the thread that started it, so that a killed test leaves nothing behind.
 	runtime.LockOSThread()
-	words := append([]string{"-t", fmt.Sprint(n.pid), "-n"}, strings.Fields(line)...)
+	words := append([]string{"-t", fmt.Sprint(n.PID), "-n"}, strings.Fields(line)...)
 	c := exec.Command("nsenter", words...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out strings.Builder
@@ -74,27 +53,6 @@ func (n *neighbour) start(t *testing.T, line string) (stop func()) {
 	}
 	t.Cleanup(stop)
 	return stop
-}
-
-// do calls f on a thread in the neighbour. Sockets that f opens stay there.
-func (n *neighbour) do(t *testing.T, f func() error) {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime discards the thread
-		ns, err := netns.GetFromPath(fmt.Sprintf("/proc/%d/ns/net", n.pid))
-		if err == nil {
-			defer ns.Close()
-			err = netns.Set(ns)
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatalf("in the neighbour's namespace: %v", err)
-	}
 }
 
 // eventually waits until the condition holds.

@@ -93,7 +93,7 @@ func TestWatchPackets(t *testing.T) {
 	t.Parallel()
 	haltest.InNamespace(t, func(t *testing.T) {
 		n := home(t, "wan1", "192.0.2", "2001:db8")
-		n.run(t, "ip link set isp address 02:00:00:00:00:09")
+		n.Run("ip link set isp address 02:00:00:00:00:09")
 		nft(t, logRules)
 		m := newMachine(t)
 		var got copies
@@ -102,7 +102,7 @@ func TestWatchPackets(t *testing.T) {
 		began := time.Now().Add(-time.Second)
 		long := strings.Repeat("long ", 280)
 		for _, to := range []string{"192.0.2.2:9", "[2001:db8::2]:9"} {
-			n.do(t, func() error {
+			n.Do(func() error {
 				c, err := net.Dial("udp", to)
 				if err != nil {
 					return err

@@ -24,8 +24,8 @@ func twoWays(t *testing.T) (first, second *neighbour) {
 	second = newNeighbour(t, "wan2", "isp")
 	run(t, "ip address add 192.0.2.3/24 dev wan2 noprefixroute")
 	run(t, "ip address add 2001:db8::3/64 dev wan2 nodad noprefixroute")
-	second.run(t, "ip address add 192.0.2.1/24 dev isp")
-	second.run(t, "ip address add 2001:db8::1/64 dev isp nodad")
+	second.Run("ip address add 192.0.2.1/24 dev isp")
+	second.Run("ip address add 2001:db8::1/64 dev isp nodad")
 	echoServers(t, second, "192.0.2.1", "2001:db8::1")
 	// Only the mark leads to the second neighbour.
 	for _, f := range []string{"-4", "-6"} {
@@ -145,7 +145,7 @@ func TestPing(t *testing.T) {
 
 		var linkLocal netip.Addr
 		eventually(t, "the neighbour's link-local address", func() bool {
-			for _, word := range strings.Fields(first.run(t, "ip -6 -o address show dev isp scope link -tentative")) {
+			for _, word := range strings.Fields(first.Run("ip -6 -o address show dev isp scope link -tentative")) {
 				if p, err := netip.ParsePrefix(word); err == nil {
 					linkLocal = p.Addr()
 				}
@@ -160,7 +160,7 @@ func TestPing(t *testing.T) {
 		}
 
 		// The first neighbour falls silent; the second must not answer for it.
-		first.run(t, "ip address flush dev isp")
+		first.Run("ip address flush dev isp")
 		for _, to := range []netip.Addr{a4, a6} {
 			if _, err := ping(over1, to, 300*time.Millisecond); err == nil || !strings.Contains(err.Error(), "over wan1") {
 				t.Errorf("ping %s over the silent way: %v", to, err)

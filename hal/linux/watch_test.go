@@ -97,8 +97,8 @@ func TestInterfaces(t *testing.T) {
 		run(t, "ip address add 198.51.100.1 peer 198.51.100.9 dev wan1")
 		run(t, "ip address add 2001:db8::2/64 dev wan1 nodad")
 		run(t, "ip link add br0 type bridge")
-		n.run(t, "ip address add 192.0.2.1/24 dev isp")
-		n.run(t, "ip link set isp address 02:00:00:00:00:09")
+		n.Run("ip address add 192.0.2.1/24 dev isp")
+		n.Run("ip link set isp address 02:00:00:00:00:09")
 
 		m := newMachine(t)
 		var all []hal.Interface
@@ -183,7 +183,7 @@ func TestWatchCarrierAtOnce(t *testing.T) {
 		for range 8 {
 			for _, up := range []bool{false, true} {
 				command := "ip link set isp " + map[bool]string{true: "up", false: "down"}[up]
-				n.run(t, command)
+				n.Run(command)
 				began := time.Now() // after the command: it takes some milliseconds to start
 				_, at := w.next(t, command, ofDevice("wan1", func(e hal.Event) bool { return e.Interface.Carrier == up }))
 				if !up {

@@ -43,8 +43,8 @@ func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 	b.Helper()
 	w := &bonded{b: b, router: newMachine(b), far: newMachine(b)}
 	dir := folder(b)
-	w.far.run("ip address add " + bondRelay + "/32 dev lo")
-	w.far.run("ip address add " + bondServer + "/32 dev lo")
+	w.far.Run("ip address add " + bondRelay + "/32 dev lo")
+	w.far.Run("ip address add " + bondServer + "/32 dev lo")
 	var paths []string
 	for i, s := range settings {
 		w.link(i, s)
@@ -57,14 +57,14 @@ func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 		if _, err = os.Stat(dir + "/relay/relay.sock"); err != nil {
 			return err
 		}
-		code, err = w.far.command(binary(), "relay", "invite", "--no-qr", "--config", relay).Output()
+		code, err = w.far.Command(binary(), "relay", "invite", "--no-qr", "--config", relay).Output()
 		return err
 	})
 	first, _, _ := strings.Cut(string(code), "\n")
 	bond := w.file(dir, "bond.yaml", fmt.Sprintf("state: %s/bond\ncode: %s\npaths: [%s]\nlog_level: warn\n", dir, first, strings.Join(paths, ", ")))
 	w.start(w.router, filepath.Join(dir, "bond.log"), "bond", "--config", bond)
 	w.until("the bond carries packets", func() error {
-		return w.router.command("ping", "-c", "1", "-W", "1", bondServer).Run()
+		return w.router.Command("ping", "-c", "1", "-W", "1", bondServer).Run()
 	})
 	time.Sleep(time.Second) // all paths are known
 	return w
@@ -81,7 +81,7 @@ func (w *bonded) file(dir, name, text string) string {
 
 func (w *bonded) start(m *machine, log string, words ...string) *exec.Cmd {
 	w.b.Helper()
-	cmd := m.command(append([]string{binary()}, words...)...)
+	cmd := m.Command(append([]string{binary()}, words...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	f, err := os.Create(log)
@@ -112,13 +112,13 @@ func (w *bonded) until(what string, f func() error) {
 func (w *bonded) link(i int, s emulator.Settings) {
 	w.b.Helper()
 	var near, far *emulator.TAP
-	w.router.do(func() (err error) { near, err = emulator.OpenTAP(fmt.Sprintf("wan%d", i)); return err })
-	w.far.do(func() (err error) { far, err = emulator.OpenTAP(fmt.Sprintf("isp%d", i)); return err })
-	w.router.run(fmt.Sprintf("ip address add 192.0.2.%d/28 dev wan%d", 16*i+1, i))
-	w.router.run(fmt.Sprintf("ip link set wan%d up", i))
-	w.router.run(fmt.Sprintf("ip route add default via 192.0.2.%d dev wan%d metric %d", 16*i+2, i, 100+i))
-	w.far.run(fmt.Sprintf("ip address add 192.0.2.%d/28 dev isp%d", 16*i+2, i))
-	w.far.run(fmt.Sprintf("ip link set isp%d up", i))
+	w.router.Do(func() (err error) { near, err = emulator.OpenTAP(fmt.Sprintf("wan%d", i)); return err })
+	w.far.Do(func() (err error) { far, err = emulator.OpenTAP(fmt.Sprintf("isp%d", i)); return err })
+	w.router.Run(fmt.Sprintf("ip address add 192.0.2.%d/28 dev wan%d", 16*i+1, i))
+	w.router.Run(fmt.Sprintf("ip link set wan%d up", i))
+	w.router.Run(fmt.Sprintf("ip route add default via 192.0.2.%d dev wan%d metric %d", 16*i+2, i, 100+i))
+	w.far.Run(fmt.Sprintf("ip address add 192.0.2.%d/28 dev isp%d", 16*i+2, i))
+	w.far.Run(fmt.Sprintf("ip link set isp%d up", i))
 	l, err := emulator.New(near, far, emulator.Params{Up: s, Down: s}, uint64(i+1))
 	if err != nil {
 		w.b.Fatal(err)
@@ -144,12 +144,12 @@ func (w *bonded) connect(control string) (near, far net.Conn) {
 		return err
 	}
 	var l net.Listener
-	w.far.do(func() (err error) {
+	w.far.Do(func() (err error) {
 		l, err = (&net.ListenConfig{Control: set}).Listen(w.b.Context(), "tcp4", bondServer+":0")
 		return err
 	})
 	defer l.Close()
-	w.router.do(func() (err error) {
+	w.router.Do(func() (err error) {
 		near, err = (&net.Dialer{Control: set, Timeout: 20 * time.Second}).DialContext(w.b.Context(), "tcp4", l.Addr().String())
 		return err
 	})

@@ -37,7 +37,7 @@ func (p *path) classes(links, devices int) (count int) {
 	if err != nil {
 		p.b.Fatal(err)
 	}
-	p.router.do(func() error { return m.SetShaping(p.b.Context(), tree) })
+	p.router.Do(func() error { return m.SetShaping(p.b.Context(), tree) })
 	// As router/plan writes it: the mark names the class, and a map of exactly those that stand leads to it.
 	var elements, marks []string
 	for _, c := range tree.Classes {
@@ -97,7 +97,7 @@ func (p *path) usedClasses() {
 		p.b.Fatal(err)
 	}
 	var counters map[uint16]hal.ClassCounter
-	p.router.do(func() (err error) {
+	p.router.Do(func() (err error) {
 		counters, err = m.ClassCounters(p.b.Context(), "wan1")
 		return err
 	})

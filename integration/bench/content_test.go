@@ -61,7 +61,7 @@ func BenchmarkContent(b *testing.B) {
 			return func() (r float64) {
 				p.forget()
 				p.daemon.settle(b)
-				p.client.do(func() error {
+				p.client.Do(func() error {
 					r = rate(b, func() (int, error) { return tcpFlows(listeners, flowsOfRound/4) })
 					return nil
 				})

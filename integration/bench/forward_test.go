@@ -98,7 +98,7 @@ func BenchmarkNewFlows(b *testing.B) {
 			compareFlows(b, s.rules(), flowsOfRound/4, func(p *path) func() float64 {
 				listeners := p.listen()
 				return func() (r float64) {
-					p.client.do(func() error {
+					p.client.Do(func() error {
 						r = rate(b, func() (int, error) { return tcpFlows(listeners, flowsOfRound/4) })
 						return nil
 					})

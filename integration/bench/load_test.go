@@ -52,7 +52,7 @@ func newStream(p *path) *stream {
 func (p *path) socket(m *machine) int {
 	p.b.Helper()
 	fd := -1
-	m.do(func() (err error) {
+	m.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		return err
 	})
@@ -173,7 +173,7 @@ func udpFlows(fd, flows int, received func() uint64) (arrived int, err error) {
 // forget empties the router's connection table.
 func (p *path) forget() {
 	p.b.Helper()
-	p.router.do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) })
+	p.router.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) })
 }
 
 const tcpPorts = 16
@@ -183,7 +183,7 @@ func (p *path) listen() []int {
 	p.b.Helper()
 	var out []int
 	for i := range tcpPorts {
-		p.server.do(func() error {
+		p.server.Do(func() error {
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if err != nil {
 				return err

@@ -23,7 +23,7 @@ func BenchmarkLearnedName(b *testing.B) {
 	p.serveDNS()
 	p.trenza(family(b))
 	var conn net.Conn
-	p.client.do(func() (err error) {
+	p.client.Do(func() (err error) {
 		conn, err = net.Dial("udp4", "10.77.0.1:53")
 		return err
 	})
@@ -81,7 +81,7 @@ func (p *path) awaitLearning(b *testing.B, ask func(string, uint16) (time.Durati
 // knows tells whether the kernel's map has an address for the path's client.
 func (p *path) knows(addr net.IP) bool {
 	p.b.Helper()
-	out, err := p.router.command("nft", "list", "map", "inet", plan.Table, plan.MapNames4).Output()
+	out, err := p.router.Command("nft", "list", "map", "inet", plan.Table, plan.MapNames4).Output()
 	if err != nil {
 		p.b.Fatalf("reading the kernel's map: %v", err)
 	}

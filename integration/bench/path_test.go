@@ -42,16 +42,16 @@ func newPath(b *testing.B) *path {
 	b.Helper()
 	p := &path{b: b, client: newMachine(b), router: newMachine(b), server: newMachine(b)}
 	p.client.cable("eth0", p.router, "lan0")
-	p.client.run("ip link set eth0 address " + senderMAC.String())
-	p.client.run("ip address add " + clientAddr + "/24 dev eth0")
-	p.client.run("ip route add default via 10.77.0.1")
-	p.router.run("ip address add 10.77.0.1/24 dev lan0")
+	p.client.Run("ip link set eth0 address " + senderMAC.String())
+	p.client.Run("ip address add " + clientAddr + "/24 dev eth0")
+	p.client.Run("ip route add default via 10.77.0.1")
+	p.router.Run("ip address add 10.77.0.1/24 dev lan0")
 	for i := 1; i <= uplinks; i++ {
 		p.router.cable(fmt.Sprintf("wan%d", i), p.server, fmt.Sprintf("cust%d", i))
-		p.router.run(fmt.Sprintf("ip address add 198.18.%d.100/24 dev wan%d", i, i))
-		p.server.run(fmt.Sprintf("ip address add 198.18.%d.1/24 dev cust%d", i, i))
+		p.router.Run(fmt.Sprintf("ip address add 198.18.%d.100/24 dev wan%d", i, i))
+		p.server.Run(fmt.Sprintf("ip address add 198.18.%d.1/24 dev cust%d", i, i))
 	}
-	p.server.run("ip route add local " + serverNet + ".0/24 dev lo")
+	p.server.Run("ip route add local " + serverNet + ".0/24 dev lo")
 	for _, m := range []*machine{p.client, p.router, p.server} {
 		m.sysctl("ipv4/conf/all/rp_filter", "0")
 		// A load from one host to many ports must not be slowed by what answers errors.
@@ -65,7 +65,7 @@ func newPath(b *testing.B) *path {
 func (p *path) plain() *path {
 	p.b.Helper()
 	p.router.sysctl("ipv4/ip_forward", "1")
-	p.router.run("ip route add default via 198.18.1.1")
+	p.router.Run("ip route add default via 198.18.1.1")
 	p.router.nft(`table inet nat {
 	chain post {
 		type nat hook postrouting priority srcnat; policy accept;
@@ -114,7 +114,7 @@ func (p *path) trenza(rules policy.Policy) *path {
 // start runs the daemon until the benchmark ends and returns when its first plan is in force and all links are usable.
 func start(b *testing.B, in *machine, dir, config string) *daemon {
 	b.Helper()
-	cmd := in.command(binary(), "router", "--config", config)
+	cmd := in.Command(binary(), "router", "--config", config)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	log, err := os.Create(filepath.Join(dir, "router.log"))
@@ -182,7 +182,7 @@ func (d *daemon) await(b *testing.B, socket, log string) {
 func (p *path) serveDNS() {
 	p.b.Helper()
 	var conn net.PacketConn
-	p.server.do(func() (err error) {
+	p.server.Do(func() (err error) {
 		conn, err = net.ListenPacket("udp4", serverDNS+":53")
 		return err
 	})

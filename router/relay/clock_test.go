@@ -66,7 +66,7 @@ func TestWrongClocks(t *testing.T) {
 		passes := func(when string) {
 			t.Helper()
 			w.until("packets pass "+when, func() error {
-				return w.nsenter("ping", "-c", "1", "-W", "1", "203.0.113.1").Run()
+				return w.home.Command("ping", "-c", "1", "-W", "1", "203.0.113.1").Run()
 			})
 		}
 

@@ -15,10 +15,10 @@ func TestFit(t *testing.T) {
 	haltest.InNamespace(t, func(t *testing.T) {
 		const mtu = 1400
 		w := newWorld(t, reference()...)
-		w.inside(fmt.Sprintf("ip link set wan1 mtu %d", mtu))
+		w.home.Run(fmt.Sprintf("ip link set wan1 mtu %d", mtu))
 		w.ip(fmt.Sprintf("link set isp1 mtu %d", mtu))
 		w.join(w.invite("home"))
-		w.inside("ip -6 route add fd74:7265:6e7a::1 dev trenza-bond")
+		w.home.Run("ip -6 route add fd74:7265:6e7a::1 dev trenza-bond")
 		const most = mtu - 20 - 8 - 24 - 14
 		size := 0
 		w.until("the tunnel fits the narrower link", func() error {
@@ -41,7 +41,7 @@ func TestFit(t *testing.T) {
 			headers  int
 			ping     func(args ...string) *exec.Cmd
 		}
-		near := func(args ...string) *exec.Cmd { return w.nsenter(append([]string{"ping"}, args...)...) }
+		near := func(args ...string) *exec.Cmd { return w.home.Command(append([]string{"ping"}, args...)...) }
 		far := func(args ...string) *exec.Cmd { return exec.Command("ping", args...) }
 		for _, x := range []way{
 			{"up, IPv4", "10.91.0.1", 28, near}, {"up, IPv6", "fd74:7265:6e7a::1", 48, near},

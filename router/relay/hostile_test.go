@@ -151,7 +151,7 @@ func TestHostileWay(t *testing.T) {
 			t.Error("nothing came through")
 		}
 		// Datagrams that the tunnel numbers twice would be answered twice.
-		out := w.inside("ping -c 50 -i 0.02 -W 2 203.0.113.1")
+		out := w.home.Run("ping -c 50 -i 0.02 -W 2 203.0.113.1")
 		if strings.Contains(out, "DUP!") || strings.Contains(out, "duplicates") {
 			t.Errorf("an echo came twice:\n%s", out)
 		}
@@ -202,7 +202,7 @@ func TestStolenInvite(t *testing.T) {
 			return err
 		})
 		w.settled()
-		w.inside("ping -c 1 -W 5 203.0.113.1")
+		w.home.Run("ping -c 1 -W 5 203.0.113.1")
 		if n := len(w.relayStatus().Routers); n != 1 {
 			t.Errorf("%d routers with one code", n)
 		}
@@ -351,7 +351,7 @@ func TestFlood(t *testing.T) {
 			}
 			return err
 		})
-		w.inside("ping -c 5 -i 0.2 -W 5 203.0.113.1")
+		w.home.Run("ping -c 5 -i 0.2 -W 5 203.0.113.1")
 		stop()
 		t.Logf("%d greetings of strangers, of which the relay refused %d", <-flooded, w.relayStatus().Strange.Refused)
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -61,9 +60,6 @@ func play(ctx context.Context, role string, args []string) error {
 		return err
 	}
 	switch role {
-	case "hold": // a namespace, until the parent goes
-		_, err := io.Copy(io.Discard, os.Stdin)
-		return err
 	case "relay":
 		return playRelay(ctx, args[0], machine, log)
 	case "router":

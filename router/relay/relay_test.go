@@ -7,13 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/vishvananda/netns"
 
 	"github.com/trenza-router/trenza/hal/haltest"
 	"github.com/trenza-router/trenza/integration/netlab/emulator"
@@ -30,7 +26,7 @@ const (
 type world struct {
 	t      *testing.T
 	dir    string
-	holder int // process that holds the router's namespace
+	home   *haltest.Neighbour // the router's namespace
 	links  []*emulator.Link
 	relay  *exec.Cmd
 	router *exec.Cmd
@@ -48,20 +44,9 @@ func reference() []emulator.Settings {
 func newWorld(t *testing.T, settings ...emulator.Settings) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	hold := w.command("hold")
-	hold.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	in, err := hold.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := hold.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close(); _ = hold.Wait() })
-	w.holder = hold.Process.Pid
+	w.home = haltest.NewNeighbour(t)
 	w.ip("address add " + relayAddr + "/32 dev lo")
 	w.ip("address add 203.0.113.1/32 dev lo")
-	w.inside("ip link set lo up")
 	for i, s := range settings {
 		w.link(i, s)
 	}
@@ -69,6 +54,7 @@ func newWorld(t *testing.T, settings ...emulator.Settings) *world {
 		t.Fatal(err)
 	}
 	config := w.file("relay.yaml", fmt.Sprintf("public: [%s:51900]\nstate: %s/relay\n", relayAddr, w.dir))
+	var err error
 	if w.cfg, err = relay.Load(config); err != nil {
 		t.Fatal(err)
 	}
@@ -87,28 +73,16 @@ func (w *world) link(i int, s emulator.Settings) {
 		return tap
 	}
 	var near *emulator.TAP
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		ns, err := netns.GetFromPid(w.holder)
-		if err == nil {
-			defer ns.Close()
-			err = netns.Set(ns)
-		}
-		if err == nil {
-			near, err = emulator.OpenTAP(fmt.Sprintf("wan%d", i))
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		w.t.Fatal(err)
-	}
+	w.home.Do(func() (err error) {
+		near, err = emulator.OpenTAP(fmt.Sprintf("wan%d", i))
+		return err
+	})
 	far := open(fmt.Sprintf("isp%d", i))
-	w.inside(fmt.Sprintf("ip address add 192.0.2.%d/28 dev wan%d", 16*i+1, i))
-	w.inside(fmt.Sprintf("ip link set wan%d up", i))
+	w.home.Run(fmt.Sprintf("ip address add 192.0.2.%d/28 dev wan%d", 16*i+1, i))
+	w.home.Run(fmt.Sprintf("ip link set wan%d up", i))
 	w.ip(fmt.Sprintf("address add 192.0.2.%d/28 dev isp%d", 16*i+2, i))
 	w.ip(fmt.Sprintf("link set isp%d up", i))
-	w.inside(fmt.Sprintf("ip route add default via 192.0.2.%d dev wan%d metric %d", 16*i+2, i, 100+i))
+	w.home.Run(fmt.Sprintf("ip route add default via 192.0.2.%d dev wan%d metric %d", 16*i+2, i, 100+i))
 	l, err := emulator.New(near, far, emulator.Params{Up: s, Down: s}, uint64(i+1))
 	if err != nil {
 		w.t.Fatal(err)
@@ -133,20 +107,6 @@ func (w *world) ip(line string) {
 	}
 }
 
-// inside runs a command in the router's namespace and returns what it prints.
-func (w *world) inside(line string) string {
-	w.t.Helper()
-	out, err := w.nsenter(strings.Fields(line)...).CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("%s: %v: %s", line, err, out)
-	}
-	return string(out)
-}
-
-func (w *world) nsenter(words ...string) *exec.Cmd {
-	return exec.CommandContext(w.t.Context(), "nsenter", append([]string{"-t", fmt.Sprint(w.holder), "-n"}, words...)...)
-}
-
 func (w *world) command(role string, args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), roleVariable+"="+role)
@@ -155,7 +115,7 @@ func (w *world) command(role string, args ...string) *exec.Cmd {
 
 // within is command in the router's namespace.
 func (w *world) within(role string, args ...string) *exec.Cmd {
-	c := w.nsenter(append([]string{os.Args[0]}, args...)...)
+	c := w.home.Command(append([]string{os.Args[0]}, args...)...)
 	c.Env = append(os.Environ(), roleVariable+"="+role)
 	return c
 }
@@ -309,7 +269,7 @@ func TestBond(t *testing.T) {
 		stop(w.relay)
 		w.relay = w.start(w.command("relay", filepath.Join(w.dir, "relay.yaml")))
 		w.until("packets pass again", func() error {
-			return w.nsenter("ping", "-c", "1", "-W", "1", "203.0.113.1").Run()
+			return w.home.Command("ping", "-c", "1", "-W", "1", "203.0.113.1").Run()
 		})
 
 		var gone map[string]string
@@ -317,7 +277,7 @@ func TestBond(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.until("nothing passes", func() error {
-			if w.nsenter("ping", "-c", "1", "-W", "1", "203.0.113.1").Run() == nil {
+			if w.home.Command("ping", "-c", "1", "-W", "1", "203.0.113.1").Run() == nil {
 				return fmt.Errorf("an answer through the tunnel of a router that was shut out")
 			}
 			return nil
