@@ -12,6 +12,7 @@ import (
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/link"
 	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/qos"
@@ -99,12 +100,12 @@ func (e *Engine) shapedLinks() []qos.Link {
 			continue // refused by config.Check
 		}
 		w.mu.Lock()
-		kind, there := w.iface.Kind, w.iface.Name != "" && w.iface.Up
+		kind, there, spent := w.iface.Kind, w.iface.Name != "" && w.iface.Up, w.level == link.Spent
 		w.mu.Unlock()
 		if !there {
 			continue
 		}
-		l := qos.Link{ID: w.config.ID, Name: w.config.Name, Device: w.device(), Capacity: e.capacity(w), Framing: framing, Header: 14}
+		l := qos.Link{ID: w.config.ID, Name: w.config.Name, Device: w.device(), Capacity: e.capacity(w), Framing: framing, Header: 14, Spent: spent}
 		if kind == "ppp" || kind == "tun" {
 			l.Header = 0
 		}
@@ -135,6 +136,7 @@ func (e *Engine) capacity(w *wan) qos.Rates {
 // planShapings are the trees for a plan. What cannot be built leaves the trees that stand.
 func (e *Engine) planShapings(now time.Time, p *policy.Compiled) []hal.Shaping {
 	t, err := e.trees(now, p)
+	e.warnThrottle(p)
 	e.shaper.mu.Lock()
 	defer e.shaper.mu.Unlock()
 	e.health.Put(err != nil, observe.Warning{Code: "shaping", Severity: observe.Serious,
@@ -165,6 +167,23 @@ func (e *Engine) warnShaping(t trees) {
 	able := e.shaper.able && e.shaper.download
 	e.health.Put(!able && e.wantsShaping(), observe.Warning{Code: "shaping-kernel", Severity: observe.Warn,
 		Text: "This kernel cannot shape links as the configuration asks.", Fix: "\"trenza doctor\" says what is missing: htb, ifb."})
+}
+
+// warnThrottle tells of links that a rule throttles when their quota is spent, and that nothing can throttle.
+func (e *Engine) warnThrottle(p *policy.Compiled) {
+	rule := ""
+	for i := range p.Len() {
+		if q := p.Rule(i).QoS; q != nil && !p.Rule(i).Disabled && q.ThrottleDown+q.ThrottleUp > 0 {
+			rule = p.Rule(i).ID
+			break
+		}
+	}
+	for _, w := range e.wans {
+		shaped := w.config.Shape.Mode == config.ShapeFixed || w.config.Shape.Mode == config.ShapeAuto
+		e.health.Put(rule != "" && w.config.Quota.Limit > 0 && !shaped, observe.Warning{Code: "throttle", Subject: w.config.Name, Severity: observe.Warn,
+			Text: fmt.Sprintf("Rule %q throttles links whose data is spent, but %s is not shaped: it would go on at full rate.", rule, w.config.Name),
+			Fix:  "Set shape: {mode: fixed} or {mode: auto} for the link."})
+	}
 }
 
 func (e *Engine) wantsShaping() bool {

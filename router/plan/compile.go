@@ -107,6 +107,7 @@ func (c *Compiler) Compile(in Input) (State, error) {
 	add(in.deep()...)
 	add(in.capture()...)
 	add(in.forward(), in.input(), in.srcnat())
+	add(in.codePoints()...)
 	add(in.delivery(j.choices)...)
 	s.addShaping(in)
 	return s, nil

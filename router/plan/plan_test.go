@@ -106,6 +106,17 @@ house:
   - {id: peers, force: must, who: {groups: [rest]}, what: {protocol: bittorrent}, filter: {block: true, silent: true}}
 `
 
+// dscpPolicy has a code point for calls of everybody, one for a device, and a device that is trusted in one service.
+const dscpPolicy = `
+devices:
+  - {id: laptop, macs: ["02:00:00:00:00:01"]}
+  - {id: tv, macs: ["02:00:00:00:00:02"]}
+house:
+  - {id: calls, force: must, what: {services: [udp/5000-6000]}, qos: {class: realtime, dscp: 46}}
+  - {id: trusted, force: must, who: {devices: [laptop]}, what: {services: [udp/4500]}, qos: {dscp: keep}}
+  - {id: tv, force: default, who: {devices: [tv]}, qos: {dscp: 8}}
+`
+
 // TestGolden shows whole states as a person would read them.
 func TestGolden(t *testing.T) {
 	for name, change := range map[string]func(*Input){
@@ -118,6 +129,7 @@ func TestGolden(t *testing.T) {
 			in.BlockPage = 8099
 			in.Capture = Capture{Device: 1, Far: netip.MustParseAddr("2001:db8::7"), Port: 443, Bytes: 256}
 		},
+		"dscp":   func(in *Input) { in.Policy = compilePolicy(t, dscpPolicy) },
 		"shaped": func(in *Input) { in.Shapings = homeShapings() },
 		"bond": func(in *Input) { // a link without a gateway, as it is while the relay gave an address of one family
 			in.Links = append(in.Links, Link{

@@ -86,6 +86,11 @@ func (c *Compiled) ClassNeeds(k flow.AppClass) (name, dscp bool) {
 // GivesClasses tells whether any rule gives flows a class.
 func (c *Compiled) GivesClasses() bool { return c.classes != [flow.MaxAppClass + 1]classUse{} }
 
+// SetsDSCP tells whether any rule says what packets carry in their DSCP field.
+func (c *Compiled) SetsDSCP() bool {
+	return slices.ContainsFunc(c.rules, func(r compiledRule) bool { return r.QoS != nil && r.QoS.DSCP != nil })
+}
+
 // classUse is what the rules that give a class go by.
 type classUse struct{ given, name, dscp bool }
 

@@ -42,6 +42,7 @@ func cloneRule(r Rule) Rule {
 	if q := clonePointer(r.QoS); q != nil {
 		q.Priority, q.MinPriority, q.MaxPriority =
 			clonePointer(q.Priority), clonePointer(q.MinPriority), clonePointer(q.MaxPriority)
+		q.DSCP = clonePointer(q.DSCP)
 		r.QoS = q
 	}
 	r.Filter = clonePointer(r.Filter)

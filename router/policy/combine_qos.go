@@ -13,16 +13,19 @@ const (
 	qosGuaranteeUp
 	qosCapDown
 	qosCapUp
+	qosThrottleDown
+	qosThrottleUp
+	qosDSCP
 	qosFields
 )
 
 func qosFieldName(f int) string {
-	return [qosFields]string{"class", "priority", "guarantee down", "guarantee up", "cap down", "cap up"}[f]
+	return [qosFields]string{"class", "priority", "guarantee down", "guarantee up", "cap down", "cap up", "throttle down", "throttle up", "dscp"}[f]
 }
 
 // qosValues is a rule's QoS as numbers: the class as flow.AppClass, the priority as it is, rates in bits per second.
 type qosValues struct {
-	said   uint8 // bit set of fields
+	said   uint16 // bit set of fields
 	values [qosFields]uint64
 	// A bound's range of priorities.
 	minPriority, maxPriority uint64
@@ -47,6 +50,11 @@ func newQoSValues(q *QoS) qosValues {
 	set(qosGuaranteeUp, uint64(q.GuaranteeUp), q.GuaranteeUp != 0)
 	set(qosCapDown, uint64(q.CapDown), q.CapDown != 0)
 	set(qosCapUp, uint64(q.CapUp), q.CapUp != 0)
+	set(qosThrottleDown, uint64(q.ThrottleDown), q.ThrottleDown != 0)
+	set(qosThrottleUp, uint64(q.ThrottleUp), q.ThrottleUp != 0)
+	if q.DSCP != nil {
+		set(qosDSCP, uint64(*q.DSCP), true)
+	}
 	if q.MinPriority != nil {
 		v.minPriority, v.ranged = uint64(*q.MinPriority), true
 	}
@@ -61,7 +69,7 @@ func (v *qosValues) says(field int) bool { return v.said&(1<<field) != 0 }
 // qosOutcome is a QoS decision and who made each field.
 type qosOutcome struct {
 	values   [qosFields]uint64
-	said     uint8
+	said     uint16
 	decider  [qosFields]int
 	clamp    [qosFields]int // the bound whose value a field has, or none
 	balanced [2]bool        // guarantee and cap contradicted each other (down, up)
@@ -106,7 +114,7 @@ func (c *Compiled) must(o *qosOutcome, field int) bool {
 
 // clampQoS holds what a user, a default or the built-in says inside the values b of bound i.
 func (c *Compiled) clampQoS(o *qosOutcome, i int, b *qosValues) {
-	for _, f := range [2]int{qosCapDown, qosCapUp} {
+	for _, f := range [4]int{qosCapDown, qosCapUp, qosThrottleDown, qosThrottleUp} {
 		if b.says(f) && !c.must(o, f) && (!o.says(f) || b.values[f] < o.values[f]) {
 			o.said |= 1 << f
 			o.values[f], o.clamp[f] = b.values[f], i
@@ -150,11 +158,16 @@ func (o *qosOutcome) decision() QoS {
 		GuaranteeUp:   Rate(o.values[qosGuaranteeUp]),
 		CapDown:       Rate(o.values[qosCapDown]),
 		CapUp:         Rate(o.values[qosCapUp]),
+		ThrottleDown:  Rate(o.values[qosThrottleDown]),
+		ThrottleUp:    Rate(o.values[qosThrottleUp]),
 	}
 	if n := o.values[qosClass]; n > 0 {
 		q.Class = ClassNames()[n-1]
 	}
 	number := func(v uint64) *int { n := int(v); return &n }
+	if o.says(qosDSCP) {
+		q.DSCP = number(o.values[qosDSCP])
+	}
 	switch {
 	case o.says(qosPriority):
 		q.Priority = number(o.values[qosPriority])
@@ -171,6 +184,10 @@ func (o *qosOutcome) describe(field int) string {
 		value = ClassNames()[o.values[qosClass]-1]
 	case qosPriority:
 		value = fmt.Sprint(o.values[field])
+	case qosDSCP:
+		if value = fmt.Sprint(o.values[field]); o.values[field] == KeepDSCP {
+			value = keepDSCP
+		}
 	}
 	return qosFieldName(field) + " " + value
 }
@@ -212,7 +229,11 @@ func (x *explainer) qos(o *qosOutcome) {
 			return
 		}
 	}
-	if by := firstOf(o.clamp[qosCapDown], o.clamp[qosCapUp]); by != none {
+	by := none
+	for _, f := range [4]int{qosCapDown, qosCapUp, qosThrottleDown, qosThrottleUp} {
+		by = firstOf(by, o.clamp[f])
+	}
+	if by != none {
 		x.add(AspectQoS, none, Clamped, by, "No rule sets the quality; only bounds hold.")
 		return
 	}

@@ -202,6 +202,12 @@ func TestQoS(t *testing.T) {
 		{"priority: inside", "b bound qos: {priority: {min: 3, max: 5}}\nu ana qos: {priority: 4}", "{priority: 4}", "b no-effect, u decided"},
 		{"priority: the range stays for the class", "b bound qos: {priority: {min: 3}}\nc bound qos: {priority: {max: 5}}", "{priority: {min: 3, max: 5}}",
 			"b limited, c limited, built-in decided"},
+		{"throttle: beside the cap", "m must qos: {throttle: {down: 1mbit}}\nu ana qos: {cap: {down: 5mbit}, throttle: {down: 9mbit}}",
+			"{cap: {down: 5mbit}, throttle: {down: 1mbit}}", "m decided, u decided(m)"},
+		{"throttle: minimum", "b bound qos: {throttle: {down: 1mbit}}\nu ana qos: {throttle: {down: 5mbit}}", "{throttle: {down: 1mbit}}", "b limited, u clamped(b)"},
+		{"throttle: a bound's holds if nobody says one", "b bound qos: {throttle: {up: 64kbit}}", "{throttle: {up: 64kbit}}", "b limited, built-in clamped(b)"},
+		{"dscp: the first that says it", "d default qos: {dscp: keep}\nu ana qos: {dscp: 0}", "{dscp: 0}", "u decided, d overruled(u)"},
+		{"dscp: kept", "d default qos: {dscp: keep}", "{dscp: 64}", "d decided"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -228,7 +234,7 @@ func qosText(q policy.QoS) string {
 	for _, pair := range []struct {
 		name     string
 		down, up policy.Rate
-	}{{"guarantee", q.GuaranteeDown, q.GuaranteeUp}, {"cap", q.CapDown, q.CapUp}} {
+	}{{"guarantee", q.GuaranteeDown, q.GuaranteeUp}, {"cap", q.CapDown, q.CapUp}, {"throttle", q.ThrottleDown, q.ThrottleUp}} {
 		var rates []string
 		if pair.down != 0 {
 			rates = append(rates, "down: "+pair.down.String())
@@ -239,6 +245,9 @@ func qosText(q policy.QoS) string {
 		if len(rates) > 0 {
 			out = append(out, pair.name+": {"+strings.Join(rates, ", ")+"}")
 		}
+	}
+	if q.DSCP != nil {
+		out = append(out, fmt.Sprintf("dscp: %d", *q.DSCP))
 	}
 	return "{" + strings.Join(out, ", ") + "}"
 }

@@ -22,7 +22,7 @@ func TestExamplesOfTheReference(t *testing.T) {
 			examples = append(examples, text)
 		}
 	}
-	names := []string{"family", "office", "content"}
+	names := []string{"family", "office", "content", "throttle"}
 	if len(examples) != len(names) {
 		t.Fatalf("%d examples, want %d", len(examples), len(names))
 	}

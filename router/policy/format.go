@@ -299,6 +299,15 @@ func qosFieldsOf(q QoS) (m mappingValue) {
 	limit.rate("down", q.CapDown)
 	limit.rate("up", q.CapUp)
 	m.mapping("cap", limit)
+	var throttle mappingValue
+	throttle.rate("down", q.ThrottleDown)
+	throttle.rate("up", q.ThrottleUp)
+	m.mapping("throttle", throttle)
+	if q.DSCP != nil && *q.DSCP == KeepDSCP {
+		m.raw("dscp", keepDSCP, true)
+	} else {
+		m.number("dscp", q.DSCP)
+	}
 	return m
 }
 

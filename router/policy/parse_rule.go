@@ -259,8 +259,26 @@ func (d *document) qos(n ast.Node, path string) *QoS {
 		}},
 		{"guarantee", rates("guarantee", &q.GuaranteeDown, &q.GuaranteeUp)},
 		{"cap", rates("cap", &q.CapDown, &q.CapUp)},
+		{"throttle", rates("throttle", &q.ThrottleDown, &q.ThrottleUp)},
+		{"dscp", func(n ast.Node, _ string) { q.DSCP = d.codePoint(n) }},
 	})
 	return q
+}
+
+// keepDSCP stands in YAML for KeepDSCP.
+const keepDSCP = "keep"
+
+// codePoint reads 0 to 63, or keep.
+func (d *document) codePoint(n ast.Node) *int {
+	v := KeepDSCP
+	if s, ok := n.(*ast.StringNode); ok && s.Value == keepDSCP {
+		return &v
+	}
+	v = d.number(n, "qos.dscp")
+	if v == KeepDSCP {
+		d.bad(n, "qos.dscp", "%d is out of range; use 0 to 63, or keep for what the device set", v)
+	}
+	return &v
 }
 
 func (d *document) filter(n ast.Node, path string) *Filter {

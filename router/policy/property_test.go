@@ -133,6 +133,9 @@ func TestUsersCannotChangeAMust(t *testing.T) {
 			qos(func(q *policy.QoS) bool { return q.Priority != nil }) && *a.QoS.Priority != *b.QoS.Priority ||
 			qos(func(q *policy.QoS) bool { return q.CapDown != 0 }) && a.QoS.CapDown != b.QoS.CapDown ||
 			qos(func(q *policy.QoS) bool { return q.CapUp != 0 }) && a.QoS.CapUp != b.QoS.CapUp ||
+			qos(func(q *policy.QoS) bool { return q.ThrottleDown != 0 }) && a.QoS.ThrottleDown != b.QoS.ThrottleDown ||
+			qos(func(q *policy.QoS) bool { return q.ThrottleUp != 0 }) && a.QoS.ThrottleUp != b.QoS.ThrottleUp ||
+			qos(func(q *policy.QoS) bool { return q.DSCP != nil }) && *a.QoS.DSCP != *b.QoS.DSCP ||
 			qos(func(q *policy.QoS) bool { return q.GuaranteeDown != 0 }) && b.QoS.GuaranteeDown < a.QoS.GuaranteeDown ||
 			qos(func(q *policy.QoS) bool { return q.GuaranteeUp != 0 }) && b.QoS.GuaranteeUp < a.QoS.GuaranteeUp {
 			t.Fatalf("users changed a must's quality: %+v, now %+v", a.QoS, b.QoS)
@@ -183,6 +186,7 @@ func TestUsersCannotLeaveABound(t *testing.T) {
 			if b := r.QoS; b != nil && !mustQoS {
 				above := func(got, limit policy.Rate) bool { return limit != 0 && (got == 0 || got > limit) }
 				if above(d.QoS.CapDown, b.CapDown) || above(d.QoS.CapUp, b.CapUp) ||
+					above(d.QoS.ThrottleDown, b.ThrottleDown) || above(d.QoS.ThrottleUp, b.ThrottleUp) ||
 					b.GuaranteeDown != 0 && d.QoS.GuaranteeDown > b.GuaranteeDown ||
 					b.GuaranteeUp != 0 && d.QoS.GuaranteeUp > b.GuaranteeUp ||
 					d.QoS.Priority != nil && *d.QoS.Priority > *b.MaxPriority {

@@ -201,7 +201,14 @@ type QoS struct {
 	GuaranteeUp              Rate
 	CapDown                  Rate
 	CapUp                    Rate
+	// Throttle is the cap on links whose data quota is spent, beside Cap. In a main bound it is a maximum, like Cap.
+	ThrottleDown, ThrottleUp Rate
+	// DSCP is what packets carry when they leave by a link: a code point of 0 to 63, or KeepDSCP. nil: 0, whatever the LAN host set.
+	DSCP *int
 }
+
+// KeepDSCP as QoS.DSCP trusts the LAN host: its code point is left as it is.
+const KeepDSCP = 64
 
 // ClassNames are the application classes, in the order of flow.AppClass from 1.
 func ClassNames() []string {

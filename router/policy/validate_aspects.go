@@ -100,10 +100,17 @@ func (c ruleCheck) checkQoS(q *QoS) {
 		field string
 		value Rate
 	}{{"qos.guarantee.down", q.GuaranteeDown}, {"qos.guarantee.up", q.GuaranteeUp},
-		{"qos.cap.down", q.CapDown}, {"qos.cap.up", q.CapUp}} {
+		{"qos.cap.down", q.CapDown}, {"qos.cap.up", q.CapUp},
+		{"qos.throttle.down", q.ThrottleDown}, {"qos.throttle.up", q.ThrottleUp}} {
 		if r.value > maxRate {
 			c.bad(r.field, "%s is more than any link carries; use at most %s", r.value, maxRate)
 		}
+	}
+	if q.DSCP != nil && (*q.DSCP < 0 || *q.DSCP > KeepDSCP) {
+		c.bad("qos.dscp", "%d is out of range; use 0 to 63, or keep for what the device set", *q.DSCP)
+	}
+	if bound && q.DSCP != nil {
+		c.bad("qos.dscp", "a code point has no bound; use force: must or default")
 	}
 	switch {
 	case bound && q.Class != "":
@@ -120,7 +127,7 @@ func (c ruleCheck) checkQoS(q *QoS) {
 		c.checkGuarantee("up", q.GuaranteeUp, q.CapUp)
 	}
 	if *q == (QoS{}) {
-		c.bad("qos", "says nothing; give it class, priority, guarantee or cap")
+		c.bad("qos", "says nothing; give it class, priority, guarantee, cap, throttle or dscp")
 	}
 }
 

@@ -89,6 +89,9 @@ type unit struct {
 func unitsOf(t *Term, branches []*branch) []unit {
 	var out []unit
 	for _, b := range branches {
+		if t.Spent && !b.link.Spent {
+			continue
+		}
 		for _, d := range b.devices {
 			if !slices.Contains(t.Devices, d.number) {
 				continue

@@ -295,3 +295,33 @@ func TestEveryRate(t *testing.T) {
 		}
 	}
 }
+
+// TestThrottle: what a term says of links whose data is spent holds on them alone, whoever is promised more.
+func TestThrottle(t *testing.T) {
+	in := home()
+	in.Terms = append(in.Terms, Term{Rule: "slow", Rank: RankBound, Devices: []flow.DeviceID{1}, Spent: true, Cap: both(500 * kbit)})
+	ceils := func() map[flow.LinkID]Rate {
+		p, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[flow.LinkID]Rate{}
+		for _, l := range p.Down.Leaves() {
+			if l.Device == 1 {
+				out[l.Link] = max(out[l.Link], l.Ceil)
+			}
+		}
+		return out
+	}
+	if diff := cmp.Diff(map[flow.LinkID]Rate{1: 50 * mbit, 3: 8 * mbit}, ceils()); diff != "" {
+		t.Errorf("nothing is spent: %s", diff)
+	}
+	in.Links[1].Spent = true
+	if diff := cmp.Diff(map[flow.LinkID]Rate{1: 50 * mbit, 3: 500 * kbit}, ceils()); diff != "" {
+		t.Errorf("the data of lte is spent: %s", diff)
+	}
+	in.Links[0].Spent = true
+	if c := ceils(); c[1]+c[3] != 500*kbit {
+		t.Errorf("both are spent: %v; want one amount over both", c)
+	}
+}

@@ -76,6 +76,8 @@ type Link struct {
 	Framing  Framing
 	// Header is how many bytes of each packet's own link header the kernel counts on the device: 14 for Ethernet, 0 for PPP.
 	Header int
+	// Spent: the link's data quota is used up, and terms about such links hold on it.
+	Spent bool
 }
 
 // Queues says which queueing disciplines the kernel has beyond the plain one.
@@ -91,6 +93,8 @@ type Term struct {
 	Apps      []flow.AppClass // none: all traffic of the devices
 	Guarantee Rates
 	Cap       Rates
+	// Spent: the term is about traffic on links whose data quota is spent, and no other.
+	Spent bool
 	// Budget is the most that guarantees of lower rank may add up to; of terms for whole devices only.
 	Budget   Rates
 	Priority *uint8 // 0 (first) to 7

@@ -26,7 +26,7 @@ func rank(f policy.Force) int {
 	return RankUser
 }
 
-// FromDecision turns what the policy decided about some traffic into terms: at most one each for guarantee, cap and priority,
+// FromDecision turns what the policy decided about some traffic into terms: at most one each for guarantee, cap, throttle and priority,
 // since each may have been decided by another rule. rule finds a rule by its id. The traffic is that of the devices (several:
 // they share), of the classes in apps or all of it.
 func FromDecision(d policy.Decision, rule func(id string) *policy.Rule, devices []flow.DeviceID, apps []flow.AppClass) []Term {
@@ -42,6 +42,9 @@ func FromDecision(d policy.Decision, rule func(id string) *policy.Rule, devices 
 	}
 	if q.CapUp+q.CapDown > 0 {
 		add(Term{Cap: Rates{q.CapUp, q.CapDown}}, func(r policy.QoS) bool { return r.CapUp+r.CapDown > 0 })
+	}
+	if q.ThrottleUp+q.ThrottleDown > 0 {
+		add(Term{Cap: Rates{q.ThrottleUp, q.ThrottleDown}, Spent: true}, func(r policy.QoS) bool { return r.ThrottleUp+r.ThrottleDown > 0 })
 	}
 	switch {
 	case q.Priority != nil:

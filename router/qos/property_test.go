@@ -33,6 +33,7 @@ func drawInput(t *rapid.T) Input {
 		in.Links = append(in.Links, Link{
 			ID: flow.LinkID(id), Name: fmt.Sprint("link", id), Device: fmt.Sprint("wan", id), Header: rapid.SampledFrom([]int{0, 14}).Draw(t, "header"),
 			Capacity: Rates{drawRate(t, 1, high, "up"), drawRate(t, 1, high, "down")}, Framing: Framing(rapid.IntRange(0, int(framings)-1).Draw(t, "framing")),
+			Spent: rapid.Bool().Draw(t, "spent"),
 		})
 	}
 	devices := rapid.SliceOfNDistinct(rapid.Uint16Range(1, 511), 1, 6, rapid.ID).Draw(t, "devices")
@@ -43,7 +44,7 @@ func drawInput(t *rapid.T) Input {
 	for n := range rapid.IntRange(0, 8).Draw(t, "terms") {
 		term := Term{
 			Rule: fmt.Sprint("rule", n), Rank: rapid.IntRange(0, 3).Draw(t, "rank"), Devices: some.Draw(t, "who"),
-			Guarantee: drawRates(t, 100*mbit, "guarantee"), Cap: drawRates(t, 100*mbit, "cap"), Priority: number(uint8(rapid.IntRange(0, 7).Draw(t, "priority"))),
+			Guarantee: drawRates(t, 100*mbit, "guarantee"), Cap: drawRates(t, 100*mbit, "cap"), Spent: rapid.Bool().Draw(t, "throttle"), Priority: number(uint8(rapid.IntRange(0, 7).Draw(t, "priority"))),
 		}
 		for _, a := range rapid.SliceOfNDistinct(rapid.Uint8Range(0, 15), 0, 3, rapid.ID).Draw(t, "apps") {
 			term.Apps = append(term.Apps, flow.AppClass(a))

@@ -52,6 +52,7 @@ func promised(p policy.Promise, whole policy.QoS, rule func(id string) *policy.R
 	}{
 		{&q.GuaranteeUp, says.GuaranteeUp, whole.GuaranteeUp}, {&q.GuaranteeDown, says.GuaranteeDown, whole.GuaranteeDown},
 		{&q.CapUp, says.CapUp, whole.CapUp}, {&q.CapDown, says.CapDown, whole.CapDown},
+		{&q.ThrottleUp, says.ThrottleUp, whole.ThrottleUp}, {&q.ThrottleDown, says.ThrottleDown, whole.ThrottleDown},
 	} {
 		if f.said == 0 && *f.value == f.whole {
 			*f.value = 0
@@ -98,7 +99,7 @@ func join(terms []Term, t Term, s Subject, r *policy.Rule) []Term {
 	t.Person = s.Person
 	for i := range terms {
 		if o := &terms[i]; o.Person == t.Person && o.Rule == t.Rule && o.Rank == t.Rank && slices.Equal(o.Apps, t.Apps) &&
-			o.Guarantee == t.Guarantee && o.Cap == t.Cap && o.Budget == t.Budget {
+			o.Guarantee == t.Guarantee && o.Cap == t.Cap && o.Spent == t.Spent && o.Budget == t.Budget {
 			o.Devices = append(o.Devices, t.Devices...)
 			return terms
 		}

@@ -123,3 +123,35 @@ func TestFlowsHaveTheClassOfTheirRule(t *testing.T) {
 		}
 	}
 }
+
+// TestScheduleAndQuotaThrottle: a cap with a schedule is there in its time alone; what a rule says of spent links is a term of its own.
+func TestScheduleAndQuotaThrottle(t *testing.T) {
+	p, err := policy.Parse("test", []byte(`
+time_zone: UTC
+devices: [{id: tv, macs: ["02:00:00:00:00:04"]}]
+house:
+  - {id: night, force: must, when: ["22:00-06:00"], qos: {cap: {down: 256kbit}}}
+  - {id: spent, force: bound, qos: {throttle: {down: 512kbit, up: 64kbit}}}
+  - {id: copies, force: must, what: {services: [tcp/873]}, qos: {class: bulk, throttle: {up: 16kbit}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := policy.Compile(p, policy.Known{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tv := []flow.DeviceID{4}
+	always := []Term{
+		{Rule: "spent", Rank: RankBound, Devices: tv, Spent: true, Cap: Rates{Up: 64 * kbit, Down: 512 * kbit}},
+		{Rule: "copies", Rank: RankMust, Devices: tv, Apps: []flow.AppClass{7}, Spent: true, Cap: Rates{Up: 16 * kbit}},
+		{Rule: "copies", Rank: RankMust, Devices: tv, Apps: []flow.AppClass{7}, Priority: number(5)},
+	}
+	night := append([]Term{{Rule: "night", Rank: RankMust, Devices: tv, Cap: Rates{Down: 256 * kbit}}}, always...)
+	for hour, want := range map[int][]Term{12: always, 23: night} {
+		got := Terms(c, time.Date(2026, 3, 4, hour, 0, 0, 0, time.UTC), []Subject{{4, c.Subject("tv")}})
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("at %d o'clock: %s", hour, diff)
+		}
+	}
+}

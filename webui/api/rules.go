@@ -110,7 +110,13 @@ func ruleOf(r policy.Rule) Rule {
 			return some(t)
 		}
 		out.Qos = &RuleQos{Class: some(RuleQosClass(q.Class)), Priority: q.Priority, MinPriority: q.MinPriority, MaxPriority: q.MaxPriority,
-			Guarantee: rates(q.GuaranteeDown, q.GuaranteeUp), Cap: rates(q.CapDown, q.CapUp)}
+			Guarantee: rates(q.GuaranteeDown, q.GuaranteeUp), Cap: rates(q.CapDown, q.CapUp),
+			Throttle: rates(q.ThrottleDown, q.ThrottleUp)}
+		if q.DSCP != nil && *q.DSCP == policy.KeepDSCP {
+			out.Qos.KeepDscp = some(true)
+		} else {
+			out.Qos.Dscp = q.DSCP
+		}
 	}
 	if f := r.Filter; f != nil {
 		out.Filter = &RuleFilter{Block: some(f.Action == policy.Block), Allow: some(f.Action == policy.Allow),
@@ -134,6 +140,8 @@ func ruleFrom(r Rule, owner string) (policy.Rule, error) {
 		Priority    json.RawMessage `json:"priority,omitempty"`
 		MinPriority *int            `json:"min_priority,omitempty"`
 		MaxPriority *int            `json:"max_priority,omitempty"`
+		Dscp        json.RawMessage `json:"dscp,omitempty"`
+		KeepDscp    *bool           `json:"keep_dscp,omitempty"`
 	}
 	written := struct {
 		Rule
@@ -149,6 +157,15 @@ func ruleFrom(r Rule, owner string) (policy.Rule, error) {
 	}
 	if q := r.Qos; q != nil {
 		written.Qos = &bounds{RuleQos: *q}
+		keep := q.KeepDscp != nil && *q.KeepDscp
+		switch {
+		case q.Dscp != nil && keep:
+			return bad(invalid("qos: either dscp or keep_dscp"))
+		case q.Dscp != nil:
+			written.Qos.Dscp = json.RawMessage(fmt.Sprint(*q.Dscp))
+		case keep:
+			written.Qos.Dscp = json.RawMessage(`"keep"`)
+		}
 		switch {
 		case q.Priority != nil && (q.MinPriority != nil || q.MaxPriority != nil):
 			return bad(invalid("qos: either priority, or min_priority and max_priority"))

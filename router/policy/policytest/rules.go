@@ -213,6 +213,7 @@ func qos(t *rapid.T, bound bool) *policy.QoS {
 	}
 	q.GuaranteeDown, q.GuaranteeUp = rate("guarantee down", 1, 50), rate("guarantee up", 1, 50)
 	q.CapDown, q.CapUp = rate("cap down", 1, 50), rate("cap up", 1, 50)
+	q.ThrottleDown, q.ThrottleUp = rate("throttle down", 1, 50), rate("throttle up", 1, 50)
 	if bound {
 		q.MinPriority = number("min priority", 0, 7)
 		q.MaxPriority = number("max priority", *q.MinPriority, 7)
@@ -223,6 +224,9 @@ func qos(t *rapid.T, bound bool) *policy.QoS {
 	}
 	if q.CapUp != 0 {
 		q.GuaranteeUp = min(q.GuaranteeUp, q.CapUp)
+	}
+	if rapid.Bool().Draw(t, "dscp said") {
+		q.DSCP = number("dscp", 0, policy.KeepDSCP)
 	}
 	if rapid.Bool().Draw(t, "class said") {
 		q.Class = rapid.SampledFrom(policy.ClassNames()).Draw(t, "class")

@@ -1669,11 +1669,16 @@ export interface components {
             cap?: components["schemas"]["RateTexts"];
             /** @enum {string} */
             class?: "realtime" | "interactive" | "streaming" | "web" | "bulk" | "background";
+            /** @description What packets carry when they leave by a link. */
+            dscp?: number;
             guarantee?: components["schemas"]["RateTexts"];
+            /** @description The device's own code point is left; in the YAML form dscp: keep. */
+            keep_dscp?: boolean;
             max_priority?: number;
             /** @description In a bound; in the YAML form priority: {min, max}. */
             min_priority?: number;
             priority?: number;
+            throttle?: components["schemas"]["RateTexts"];
         };
         Rules: {
             /** @description Not told to members. */
