@@ -50,6 +50,12 @@ test: setup browser
 	$(GO) test -count=1 -timeout 40m -p 1 ./integration/...
 	cd packaging && $(GO) vet . && $(GO) test -count=1 -timeout 20m .
 
+## soak: a bond for LENGTH (an hour) whose links die every second or two, under a download of which every byte is looked at; `make test` does twenty
+## seconds of it
+LENGTH ?= 1h
+soak: setup
+	TRENZA_SOAK=$(LENGTH) $(GO) test -count=1 -timeout 24h -v -run TestFlapping ./router/relay
+
 # What the tests of package hal/linux need: a kernel without nft's queue statement may have the older target.
 KERNEL_TOOLS := iptables:iptables
 

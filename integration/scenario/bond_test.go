@@ -175,6 +175,8 @@ func TestBond(t *testing.T) {
 			steady(t, func() []string { return h.cutUnnoticed(link, server) })
 		})
 	}
+	t.Run("services", func(t *testing.T) { (&house{House: h.House, t: t, api: h.api}).services(config) })
+	t.Run("saver", func(t *testing.T) { (&house{House: h.House, t: t, api: h.api}).saver(server) })
 	h.setPolicy(t, bondPolicy)
 
 	// The relay ends: who may go another way goes it, who may not is refused.

@@ -20,7 +20,7 @@ func (c *Core) Datagram(id PathID, number uint64, frame []byte, at, now time.Dur
 		}
 		c.busy = now
 		c.arrived(p, number, len(frame), f.sent, f.number, at)
-		c.entrance.wished(f.packet, Mode(f.flags>>modeShift&modeMask), now)
+		c.entrance.wished(f.packet, f.service(), now)
 		c.order.arrival(f, now)
 	case probeKind, feedbackKind, controlKind:
 		sent, floor, err := parseFloor(frame)
@@ -93,7 +93,7 @@ func (c *Core) record(p *path, r record, now time.Duration) {
 	}
 	p.last = r
 	p.last.missing = nil
-	if c.entrance.queue.len() > 0 && !p.waiting() && p.up {
+	if c.entrance.lanes.packets > 0 && !p.waiting() && p.up {
 		p.rate.hungry(now)
 	}
 	p.ledger.trim(now)

@@ -31,6 +31,8 @@ type Core struct {
 	paths    []*path
 	parcels  parcels
 	entrance entrance
+	spare    budget // for second copies of Realtime
+	taken    taken
 	order    order
 
 	number  uint32      // of the next parcel that is given to a path
@@ -52,6 +54,12 @@ func New(out Output) *Core {
 	c := &Core{out: out, wanted: never}
 	c.order.deliver = out.Deliver
 	return c
+}
+
+// taken counts the packets that came from the packet device.
+type taken struct {
+	modes   [modes]uint64
+	classes [classes]uint64
 }
 
 // given is a parcel with the number it had: its memory may serve another one by now.
@@ -83,14 +91,16 @@ func (c *Core) path(id PathID) *path {
 	return nil
 }
 
-// Packet takes a packet of the packet device, in a mode; Speed is also that of the packets it answers. Call Tick soon after the last one of
-// a batch.
-func (c *Core) Packet(packet []byte, mode Mode, now time.Duration) {
+// Packet takes a packet of the packet device, with how it is to be carried; what that leaves open is as with the packets that it answers. Call Tick
+// soon after the last one of a batch.
+func (c *Core) Packet(packet []byte, told Service, now time.Duration) {
 	c.busy = now
-	found := c.entrance.classify(packet, mode, now)
+	found := c.entrance.classify(packet, told, now)
 	kind := found.kind
+	c.taken.modes[found.service.Mode]++
+	c.taken.classes[found.service.Class]++
 	x := c.parcels.get(packet)
-	x.flow, x.born, x.unordered, x.mode, x.kind = found.slot, now, found.unordered, found.mode, kind
+	x.flow, x.born, x.unordered, x.service, x.kind = found.slot, now, found.unordered, found.service, kind
 	if kind == bulk && !c.entrance.offer(x, c.summed()) {
 		c.parcels.discard(x)
 		return
@@ -137,7 +147,7 @@ func (c *Core) send(p *path, x *parcel, now time.Duration) {
 		return
 	}
 	f := dataFrame{sent: clockOf(now), flow: x.flow, order: x.order, number: x.number, packet: x.packet}
-	f.flags = uint8(x.mode) << modeShift
+	f.flags = x.service.flags()
 	if x.unordered {
 		f.flags |= flagUnordered
 	}
@@ -145,7 +155,7 @@ func (c *Core) send(p *path, x *parcel, now time.Duration) {
 	if !x.sent {
 		x.sent, x.first = true, now
 	}
-	c.transmit(p, x, p.waiting() || c.entrance.queue.len() > 0, now)
+	c.transmit(p, x, p.waiting() || c.entrance.lanes.packets > 0, now)
 }
 
 // transmit sends the frame that was built and notes it. x is nil for frames that carry no packet.
@@ -225,13 +235,17 @@ func (c *Core) report(now time.Duration) (again time.Duration) {
 	return never
 }
 
-// shortest is the living path with the least round trip that was heard of late, but for one. nil: there is no other.
+// shortest is the living path with the least round trip that was heard of late, but for one; where bytes cost only if no other is left. nil: there is no
+// other.
 func (c *Core) shortest(but *path, now time.Duration) (best *path) {
 	least := never
 	for _, p := range c.paths {
 		score := p.rate.rtt
 		if !p.up {
 			score += time.Hour
+		}
+		if p.metered {
+			score += time.Second
 		}
 		if now-p.receipt.heard > 2*probeIdle {
 			score += time.Minute

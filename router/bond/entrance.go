@@ -25,13 +25,8 @@ const (
 type entrance struct {
 	flows  [slots]entered
 	wishes [slots]wish
-	queue  ring[*parcel]
-	bytes  int
+	lanes  lanes
 	drops  uint64
-
-	above    time.Duration // since when the oldest packet has waited for too long; 0: it has not
-	nextDrop time.Duration
-	count    int // drops since then
 }
 
 // entered is what is known of a flow at the entrance.
@@ -56,22 +51,22 @@ func (e *entrance) order(slot uint16) uint32 {
 type classified struct {
 	slot      uint16
 	kind      parcelKind
-	mode      Mode
+	service   Service
 	unordered bool
 }
 
-// classify tells what kind of packet it is; told is the mode that this end was told for it.
-func (e *entrance) classify(packet []byte, told Mode, now time.Duration) (c classified) {
+// classify tells what kind of packet it is; told is what this end was told for it.
+func (e *entrance) classify(packet []byte, told Service, now time.Duration) (c classified) {
 	l := look(packet)
 	slot := uint16(l.hash) & (slots - 1)
-	c = classified{slot: slot, mode: e.modeOf(l, told, now), unordered: l.bare}
+	c = classified{slot: slot, service: e.serviceOf(l, told, now), unordered: l.bare}
 	f := &e.flows[slot]
 	if l.data {
 		tag := uint32(l.hash >> 32)
 		switch ahead := int32(l.sequence - f.top); {
 		case f.tag != tag || ahead > 0:
 			f.tag, f.top = tag, l.sequence
-		case ahead < 0 && e.sojourn(now) > 2*standing:
+		case ahead < 0 && e.lanes.of[c.service.Class].sojourn(now) > 2*standing:
 			// Sent again, and its receiver waits for nothing else. With a short queue it stays in its place: a sender that sees
 			// it overtake would take what it overtook for lost (RACK, RFC 8985).
 			c.kind, c.unordered = again, false
@@ -79,10 +74,10 @@ func (e *entrance) classify(packet []byte, told Mode, now time.Duration) (c clas
 		}
 	}
 	rate, burst := sparseRate, float32(sparseBurst)
-	if c.mode == Latency {
+	if c.service.Mode == Latency || c.service.Class == Realtime {
 		rate, burst = latencyRate, latencyBurst
-		c.unordered = c.unordered || l.datagram
 	}
+	c.unordered = c.unordered || c.service.Mode == Latency && l.datagram
 	f.level = max(0, f.level-float32((now-f.at).Seconds()*rate))
 	f.at = now
 	if f.level < burst && f.waiting == 0 { // else it would overtake itself
@@ -97,48 +92,41 @@ func (e *entrance) classify(packet []byte, told Mode, now time.Duration) (c clas
 // offer queues a bulk packet unless too much waits already.
 func (e *entrance) offer(x *parcel, summed float64) bool {
 	limit := max(entranceLeast, int(summed*overflow.Seconds()))
-	if e.bytes+len(x.packet) > limit {
+	if e.lanes.of[x.service.Class].bytes+len(x.packet) > limit {
 		e.drops++
 		return false
 	}
-	e.queue.push(x)
-	e.bytes += len(x.packet)
+	e.lanes.push(x)
 	e.flows[x.flow].waiting++
 	return true
 }
 
-func (e *entrance) take() *parcel {
-	x := e.queue.pop()
-	e.bytes -= len(x.packet)
+// take removes the oldest packet of a class; sent says that it leaves for a path and is not dropped.
+func (e *entrance) take(c Class, sent bool) *parcel {
+	x := e.lanes.take(c, sent)
 	e.flows[x.flow].waiting--
+	if !sent {
+		e.drops++
+	}
 	return x
 }
 
-// sojourn is how long the oldest packet has waited.
-func (e *entrance) sojourn(now time.Duration) time.Duration {
-	if e.queue.len() == 0 {
-		return 0
-	}
-	return now - (*e.queue.at(0)).born
-}
-
-// tooLong tells whether the oldest packet is to be dropped because the queue stands.
-func (e *entrance) tooLong(now time.Duration) bool {
-	if e.sojourn(now) < standing {
-		e.above = 0
-		e.count = max(0, e.count-1)
+// tooLong tells whether the oldest packet of a lane is to be dropped because the queue stands.
+func (l *lane) tooLong(now time.Duration) bool {
+	if l.sojourn(now) < standing {
+		l.above = 0
+		l.count = max(0, l.count-1)
 		return false
 	}
-	if e.above == 0 {
-		e.above = now
-		e.nextDrop = now + patient
+	if l.above == 0 {
+		l.above = now
+		l.nextDrop = now + patient
 	}
-	if now < e.nextDrop {
+	if now < l.nextDrop {
 		return false
 	}
-	e.count++
-	e.nextDrop = now + time.Duration(float64(patient)/math.Sqrt(float64(e.count)))
-	e.drops++
+	l.count++
+	l.nextDrop = now + time.Duration(float64(patient)/math.Sqrt(float64(l.count)))
 	return true
 }
 

@@ -15,10 +15,10 @@ type ticker struct {
 const tickerPort = 6000
 
 func (p *pair) call(from *end, every time.Duration, until time.Duration) *ticker {
-	return p.callIn(Speed, 200, from, every, until)
+	return p.callIn(Service{}, 200, from, every, until)
 }
 
-func (p *pair) callIn(mode Mode, size int, from *end, every time.Duration, until time.Duration) *ticker {
+func (p *pair) callIn(s Service, size int, from *end, every time.Duration, until time.Duration) *ticker {
 	k := &ticker{}
 	var next func()
 	next = func() {
@@ -29,7 +29,7 @@ func (p *pair) callIn(mode Mode, size int, from *end, every time.Duration, until
 		binary.BigEndian.PutUint32(b[28:], uint32(len(k.sent)))
 		k.sent = append(k.sent, p.now)
 		k.arrived = append(k.arrived, 0)
-		from.packetIn(b, mode)
+		from.packetIn(b, s)
 		if p.now < until {
 			p.after(every, next)
 		}

@@ -59,7 +59,15 @@ const (
 	flagUnordered = 1 << iota // hand out at once
 	modeShift     = iota      // two bits: the Mode
 	modeMask      = 3
+	classShift    = modeShift + 2 // two bits: the Class
+	classMask     = 3
 )
+
+func (s Service) flags() uint8 { return uint8(s.Mode)<<modeShift | uint8(s.Class)<<classShift }
+
+func (f *dataFrame) service() Service {
+	return Service{Mode: Mode(f.flags >> modeShift & modeMask), Class: Class(f.flags >> classShift & classMask)}
+}
 
 // dataFrame is one packet under way.
 type dataFrame struct {

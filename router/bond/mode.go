@@ -14,7 +14,12 @@ const (
 	Latency
 	// Saver leaves paths alone on which bytes cost while the others are enough.
 	Saver
+	modes
 )
+
+func (m Mode) String() string {
+	return [modes]string{"speed", "reliable", "latency", "saver"}[m%modes]
+}
 
 const (
 	// latencyRate is what a flow of mode Latency may send past the queue: a game's or a screen's, not a download's.
@@ -26,47 +31,48 @@ const (
 	answeredIn = time.Minute
 )
 
-// wish is the mode in which the other end sent a flow's packets, under the slot of what goes the other way.
+// wish is how the other end sent a flow's packets, under the slot of what goes the other way.
 type wish struct {
-	mode Mode
-	tag  uint32
-	at   time.Duration
+	service Service
+	tag     uint32
+	at      time.Duration
 }
 
-// modeOf is the mode of a packet: what this end was told, or that of what it answers.
-func (e *entrance) modeOf(l looked, told Mode, now time.Duration) Mode {
-	if told != Speed {
-		return told
+// serviceOf is how a packet is carried: as this end was told, and for the rest as what it answers.
+func (e *entrance) serviceOf(l looked, told Service, now time.Duration) Service {
+	if w := &e.wishes[uint16(l.hash)&(slots-1)]; !w.service.plain() && w.tag == uint32(l.hash>>32) && now-w.at < answeredIn {
+		return told.or(w.service)
 	}
-	if w := &e.wishes[uint16(l.hash)&(slots-1)]; w.mode != Speed && w.tag == uint32(l.hash>>32) && now-w.at < answeredIn {
-		return w.mode
-	}
-	return Speed
+	return told
 }
 
-// wished notes the mode of a packet that came from the other end, for the answers to it.
-func (e *entrance) wished(packet []byte, mode Mode, now time.Duration) {
-	if mode == Speed {
+// wished notes how a packet came from the other end, for the answers to it.
+func (e *entrance) wished(packet []byte, s Service, now time.Duration) {
+	if s.plain() {
 		return // what answers it may be asked for otherwise here; an old wish ends by itself
 	}
 	hash := lookBack(packet).hash
-	e.wishes[uint16(hash)&(slots-1)] = wish{mode: mode, tag: uint32(hash >> 32), at: now}
+	e.wishes[uint16(hash)&(slots-1)] = wish{service: s, tag: uint32(hash >> 32), at: now}
 }
 
 // second queues another copy of a parcel on the path where it arrives first, but for the one that has it. Acknowledgements without data
-// have a later one that says the same, and twice the same would look like a loss.
+// have a later one that says the same, and twice the same would look like a loss. Realtime has a second copy within its budget, where bytes cost nothing.
 func (c *Core) second(first *path, x *parcel, kind parcelKind, now time.Duration) {
-	if x.mode != Reliable || x.unordered || first == nil {
+	urgent := x.service == Service{Class: Realtime} && kind == sparse
+	if x.service.Mode != Reliable && !urgent || x.unordered || first == nil {
 		return
 	}
-	if p := c.chooseBut(first, x, min(kind, again), now); p != nil {
-		c.give(p, x, kind)
+	p := c.chooseBut(first, x, min(kind, again), now)
+	if p == nil || x.service.Mode != Reliable && (p.metered || !c.spare.take(len(x.packet), c.summed(), now)) {
+		return
 	}
+	x.twice = true
+	c.give(p, x, kind)
 }
 
 // spared tells whether a path is left alone by a parcel because bytes cost there.
 func (c *Core) spared(p *path, x *parcel, now time.Duration) bool {
-	if x.mode != Saver || !p.metered || x.kind == bulk && c.entrance.sojourn(now) > saverWait {
+	if x.service.Mode != Saver || !p.metered || x.kind == bulk && c.entrance.lanes.of[x.service.Class].sojourn(now) > saverWait {
 		return false
 	}
 	for _, o := range c.paths {

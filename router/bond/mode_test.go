@@ -33,7 +33,7 @@ func TestReliable(t *testing.T) {
 					p.far.core.Close(cut, p.far.now())
 				}
 			})
-			k := p.callIn(Reliable, 200, p.far, 10*ms, 9*time.Second)
+			k := p.callIn(Service{Mode: Reliable}, 200, p.far, 10*ms, 9*time.Second)
 			mixed(p, k)
 			p.run(9500 * ms)
 			gap, lost := k.gap(time.Second, 9*time.Second)
@@ -50,7 +50,7 @@ func TestReliableLoss(t *testing.T) {
 	a, b := legA, legB
 	a.loss, b.loss = 0.05, 0.05
 	p := bondOver(t, 1, a, b)
-	k := p.callIn(Reliable, 200, p.far, 10*ms, 20*time.Second)
+	k := p.callIn(Service{Mode: Reliable}, 200, p.far, 10*ms, 20*time.Second)
 	p.near.deliver = func(b []byte) { k.receive(p.world, b) }
 	p.far.deliver = func([]byte) {}
 	p.run(21 * time.Second)
@@ -66,24 +66,23 @@ func TestAnswersInMode(t *testing.T) {
 	turned := func(p []byte) []byte {
 		return slices.Concat(p[:12], p[16:20], p[12:16], p[22:24], p[20:22], p[24:])
 	}
-	e.wished(ask, Latency, time.Second)
-	if got := e.classify(turned(ask), Speed, 2*time.Second); got.mode != Latency || !got.unordered {
+	e.wished(ask, Service{Mode: Latency, Class: Realtime}, time.Second)
+	if got := e.classify(turned(ask), Service{}, 2*time.Second); got.service != (Service{Latency, Realtime}) || !got.unordered {
 		t.Errorf("the answer: %+v", got)
 	}
 	other := turned(ask)
 	other[23]++ // to another port
 	for what, got := range map[string]classified{
-		"another flow":           e.classify(other, Speed, 2*time.Second),
-		"the same way":           e.classify(ask, Speed, 2*time.Second),
-		"an answer much later":   e.classify(turned(ask), Speed, time.Second+answeredIn),
-		"told otherwise, Speed ": e.classify(other, Speed, 3*time.Second),
+		"another flow":         e.classify(other, Service{}, 2*time.Second),
+		"the same way":         e.classify(ask, Service{}, 2*time.Second),
+		"an answer much later": e.classify(turned(ask), Service{}, time.Second+answeredIn),
 	} {
-		if got.mode != Speed {
-			t.Errorf("%s: mode %d", what, got.mode)
+		if !got.service.plain() {
+			t.Errorf("%s: %+v", what, got.service)
 		}
 	}
-	if got := e.classify(turned(ask), Saver, 2*time.Second); got.mode != Saver {
-		t.Errorf("what this end was told does not prevail: mode %d", got.mode)
+	if got := e.classify(turned(ask), Service{Mode: Saver}, 2*time.Second); got.service != (Service{Saver, Realtime}) {
+		t.Errorf("what this end was told does not prevail: %+v", got.service)
 	}
 }
 
@@ -91,7 +90,7 @@ func TestAnswersInMode(t *testing.T) {
 func TestLatency(t *testing.T) {
 	delay := func(mode Mode) time.Duration {
 		p := bondOver(t, 1, legA, legB)
-		k := p.callIn(mode, 1000, p.far, 2*ms, 8*time.Second)
+		k := p.callIn(Service{Mode: mode}, 1000, p.far, 2*ms, 8*time.Second)
 		mixed(p, k)
 		p.run(9 * time.Second)
 		var all []time.Duration
@@ -117,7 +116,7 @@ func TestSaver(t *testing.T) {
 		for _, e := range []*end{p.near, p.far} {
 			e.core.Meter(1, true)
 		}
-		k := p.callIn(mode, 1250, p.far, every, 8*time.Second)
+		k := p.callIn(Service{Mode: mode}, 1250, p.far, every, 8*time.Second)
 		p.near.deliver = func(b []byte) { k.receive(p.world, b) }
 		p.far.deliver = func([]byte) {}
 		p.run(8500 * ms)

@@ -44,13 +44,15 @@ func (c *Core) Meter(id PathID, on bool) {
 // Status is what a Core knows of its paths and packets.
 type Status struct {
 	Paths   []PathStatus
-	Queued  int    // bytes at the entrance
-	Dropped uint64 // packets that the entrance dropped
-	Resent  uint64 // packets that were sent again
-	Held    int    // packets that wait for an earlier one of their flow
-	Late    uint64 // packets handed out after their place was given up
-	Copies  uint64 // that came twice and were dropped
-	Given   uint64 // holes given up
+	Queued  int             // bytes at the entrance
+	Dropped uint64          // packets that the entrance dropped
+	Resent  uint64          // packets that were sent again
+	Held    int             // packets that wait for an earlier one of their flow
+	Late    uint64          // packets handed out after their place was given up
+	Copies  uint64          // that came twice and were dropped
+	Given   uint64          // holes given up
+	Modes   map[Mode]uint64 // packets of the packet device, those of none left out
+	Classes map[Class]uint64
 }
 
 // PathStatus is one path, both directions.
@@ -72,7 +74,8 @@ type PathStatus struct {
 
 // Status reads all of it; the paths come in order of their numbers.
 func (c *Core) Status() Status {
-	s := Status{Queued: c.entrance.bytes, Dropped: c.entrance.drops, Resent: c.resent, Late: c.order.late, Copies: c.order.copies, Given: c.order.given}
+	s := Status{Queued: c.entrance.lanes.bytes, Dropped: c.entrance.drops, Resent: c.resent, Late: c.order.late, Copies: c.order.copies, Given: c.order.given}
+	s.Modes, s.Classes = counted[Mode](c.taken.modes[:]), counted[Class](c.taken.classes[:])
 	for _, id := range c.order.holes {
 		s.Held += c.order.flows[id].n
 	}
@@ -85,6 +88,17 @@ func (c *Core) Status() Status {
 	}
 	slices.SortFunc(s.Paths, func(a, b PathStatus) int { return int(a.ID) - int(b.ID) })
 	return s
+}
+
+// counted names what is not zero.
+func counted[K ~uint8](n []uint64) map[K]uint64 {
+	out := map[K]uint64{}
+	for k, v := range n {
+		if v > 0 {
+			out[K(k)] = v
+		}
+	}
+	return out
 }
 
 // Failed says that a datagram could not be sent: the path is out of use until it proves its life.

@@ -11,11 +11,12 @@ type parcel struct {
 	born      time.Duration // taken from the packet device
 	first     time.Duration // sent for the first time
 	kind      parcelKind
-	mode      Mode
+	service   Service
 	copies    uint8 // of it that are in a path's queue or on the wire
 	numbered  bool
 	unordered bool // a bare acknowledgement: neither waited for nor sent again
 	sent      bool // at least once
+	twice     bool // a second path had a copy from the beginning
 	done      bool // arrived; copies that are left are dropped
 }
 

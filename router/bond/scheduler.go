@@ -11,17 +11,23 @@ const (
 // pump gives bulk to paths that take it, and sends what is due.
 func (c *Core) pump(now time.Duration) {
 	for {
-		for c.entrance.queue.len() > 0 {
-			if c.entrance.tooLong(now) {
-				c.parcels.discard(c.entrance.take())
-				continue
-			}
-			x := *c.entrance.queue.at(0)
-			p := c.choose(x, bulk, now)
-			if p == nil {
+		var aside [classes]bool // whose oldest packet no path takes: those of mode Saver may be the only ones
+		for {
+			class, ok := c.entrance.lanes.next(aside)
+			if !ok {
 				break
 			}
-			c.give(p, c.entrance.take(), bulk)
+			if c.entrance.lanes.of[class].tooLong(now) {
+				c.parcels.discard(c.entrance.take(class, false))
+				continue
+			}
+			x := c.entrance.lanes.head(class)
+			p := c.choose(x, bulk, now)
+			if p == nil {
+				aside[class] = true
+				continue
+			}
+			c.give(p, c.entrance.take(class, true), bulk)
 			c.second(p, x, bulk, now)
 		}
 		sent := false

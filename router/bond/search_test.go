@@ -37,7 +37,7 @@ func TestNarrowed(t *testing.T) {
 	got := map[uint32]bool{}
 	p.far.deliver = func(b []byte) { got[binary.BigEndian.Uint32(b[28:])] = true }
 	p.at(4*time.Second, func() { p.near.links[0].mtu, p.far.links[0].mtu = 1400, 1400 })
-	k := p.callIn(Speed, 1400, p.near, 2*ms, 9*time.Second) // 5.6 Mbit/s
+	k := p.callIn(Service{}, 1400, p.near, 2*ms, 9*time.Second) // 5.6 Mbit/s
 	lost := 0
 	p.run(10 * time.Second)
 	for n, at := range k.sent {

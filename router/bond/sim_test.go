@@ -146,11 +146,11 @@ func (e *end) tick() {
 }
 
 func (e *end) packet(b []byte) {
-	e.packetIn(b, Speed)
+	e.packetIn(b, Service{})
 }
 
-func (e *end) packetIn(b []byte, mode Mode) {
-	e.core.Packet(b, mode, e.now())
+func (e *end) packetIn(b []byte, s Service) {
+	e.core.Packet(b, s, e.now())
 	e.tick()
 }
 

@@ -47,7 +47,7 @@ func (c *Core) takeOut(p *path, now time.Duration) {
 			if parcelKind(k) == sparse {
 				kind = sparse
 			}
-			if x.mode != Reliable || x.copies == 1 { // else another path has it already
+			if !x.twice || x.copies == 1 { // else another path has it already
 				c.assign(x, kind, now)
 			}
 			c.parcels.drop(x)

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -213,4 +215,17 @@ func printBond(w io.Writer, s tunnel.Status) {
 	}
 	_ = t.Flush() // w tells its own errors
 	fmt.Fprintf(w, "queue %d kB, dropped %d, sent again %d; waiting for order %d, late %d, copies %d\n", s.Queued/1000, s.Dropped, s.Resent, s.Held, s.Late, s.Copies)
+	for _, by := range []struct {
+		what    string
+		packets map[string]uint64
+	}{{"delivery", s.Deliveries}, {"class", s.Classes}} {
+		if len(by.packets) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "packets sent by %s:", by.what)
+		for _, name := range slices.Sorted(maps.Keys(by.packets)) {
+			fmt.Fprintf(w, " %s %d", name, by.packets[name])
+		}
+		fmt.Fprintln(w)
+	}
 }

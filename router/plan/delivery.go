@@ -26,8 +26,28 @@ func (in Input) strands() []string {
 	return nil
 }
 
-// delivery tells a bond how to carry a flow: what leaves by its device gets the code of what the flow's choice asks for, which the bond takes
-// away again. A house without bonds, or whose rules ask for nothing of the kind, has no such chain.
+// urgent are the application classes that mean something beside others in a bond, by its classes. What a rule promises to flows of its own is kept on the
+// lines of the house alone: a bond knows no rates.
+func urgent(c bond.Class) (out []flow.AppClass) {
+	for i, name := range policy.ClassNames() {
+		of := bond.Normal
+		switch name {
+		case "realtime":
+			of = bond.Realtime
+		case "interactive":
+			of = bond.Interactive
+		case "bulk", "background":
+			of = bond.Background
+		}
+		if of == c {
+			out = append(out, flow.AppClass(i+1))
+		}
+	}
+	return out
+}
+
+// delivery tells a bond how to carry a flow: what leaves by its device gets the code of its class and of what its choice asks for, which the bond takes
+// away again. Such codes that a device of the house gave are taken away first. A house without bonds has no such chain.
 func (in Input) delivery(c *choices) []Chain {
 	var devices []string
 	for _, l := range in.Links {
@@ -35,24 +55,42 @@ func (in Input) delivery(c *choices) []Chain {
 			devices = append(devices, l.Device)
 		}
 	}
+	if len(devices) == 0 {
+		return nil
+	}
 	asked := map[policy.Delivery][]string{}
 	for id, s := range c.all {
 		asked[s.Delivery] = append(asked[s.Delivery], fmt.Sprintf("%#x", uint32(id.Mark())))
 	}
 	chain := Chain{Name: "delivery", Hook: "type filter hook postrouting priority mangle; policy accept;", Comment: "how a bond carries what leaves by it"}
-	for d := policy.Reliable; d <= policy.Saver; d++ {
-		marks := asked[d]
-		if len(marks) == 0 {
-			continue
-		}
-		slices.Sort(marks)
-		for _, family := range []string{"ip", "ip6"} {
-			chain.Rules = append(chain.Rules, fmt.Sprintf("oifname %s ct mark & %#x { %s } %s dscp set %#x",
-				anyOf(devices), uint32(flow.ChoiceMask), strings.Join(marks, ", "), family, tunnel.ModeDSCP(bond.Mode(d))))
+	chain.Rules = append(chain.Rules, fmt.Sprintf("oifname != %s accept", anyOf(devices)))
+	families := func(match string, code uint8, families ...string) {
+		for _, family := range families {
+			chain.Rules = append(chain.Rules, fmt.Sprintf(match+"%s dscp set %#x", family, code))
 		}
 	}
-	if len(devices) == 0 || len(chain.Rules) == 0 {
-		return nil
+	for _, family := range []string{"ip", "ip6"} {
+		families(fmt.Sprintf("%s dscp & %#x == %#x ", family, tunnel.PoolMask, tunnel.Pool), 0, family)
+	}
+	for d := policy.Speed; d <= policy.Saver; d++ {
+		choice := ""
+		if d != policy.Speed {
+			marks := asked[d]
+			if len(marks) == 0 {
+				continue
+			}
+			slices.Sort(marks)
+			choice = fmt.Sprintf("ct mark & %#x { %s } ", uint32(flow.ChoiceMask), strings.Join(marks, ", "))
+			families(choice, tunnel.ServiceDSCP(bond.Service{Mode: bond.Mode(d)}), "ip", "ip6")
+		}
+		for _, class := range []bond.Class{bond.Realtime, bond.Interactive, bond.Background} {
+			var apps []string
+			for _, a := range urgent(class) {
+				apps = append(apps, fmt.Sprintf("%#x", uint32(a.Mark())))
+			}
+			families(fmt.Sprintf("%sct mark & %#x { %s } ", choice, uint32(flow.AppMask), strings.Join(apps, ", ")),
+				tunnel.ServiceDSCP(bond.Service{Mode: bond.Mode(d), Class: class}), "ip", "ip6")
+		}
 	}
 	return []Chain{chain}
 }

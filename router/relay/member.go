@@ -61,7 +61,7 @@ func (m *member) send(packet []byte, now time.Duration) {
 	}
 	m.counts.DownBytes += uint64(len(packet))
 	m.counts.DownPackets++
-	m.line.Packet(packet, bond.Speed, now) // or that of what it answers
+	m.line.Packet(packet, bond.Service{}, now) // it is carried as what it answers
 }
 
 // Control implements tunnel.Inside.

@@ -153,13 +153,13 @@ func (l *Line) Frame(r seal.Result, socket *carrier.Socket, a carrier.Arrived, n
 	return l.core.Datagram(id, r.Number, r.Frame, a.At, now)
 }
 
-// Packet takes a packet from the device, in a mode; before the bond has begun it is lost.
-func (l *Line) Packet(packet []byte, mode bond.Mode, now time.Duration) {
+// Packet takes a packet from the device, with how it is to be carried; before the bond has begun it is lost.
+func (l *Line) Packet(packet []byte, told bond.Service, now time.Duration) {
 	if l.core == nil {
 		return
 	}
 	l.now, l.wake = now, 0
-	l.core.Packet(packet, mode, now)
+	l.core.Packet(packet, told, now)
 }
 
 // Send gives a message to the other end.

@@ -167,7 +167,7 @@ func (r *Router) run(ctx context.Context) error {
 		}
 		if r.poller.Ready(inside) {
 			now := r.clock.Now()
-			if err := r.device.Read(func(p []byte) { r.line.Packet(p, takeMode(p), now) }); err != nil {
+			if err := r.device.Read(func(p []byte) { r.line.Packet(p, takeService(p), now) }); err != nil {
 				return err
 			}
 		}

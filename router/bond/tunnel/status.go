@@ -42,6 +42,9 @@ type Status struct {
 	Held    int          `json:"held_packets"`   // that wait for an earlier one
 	Late    uint64       `json:"late_packets"`   // after their place was given up
 	Copies  uint64       `json:"copied_packets"` // that came twice
+	// Packets from here by how they were carried; what there was none of is left out.
+	Deliveries map[string]uint64 `json:"packets_by_delivery,omitempty"`
+	Classes    map[string]uint64 `json:"packets_by_class,omitempty"`
 }
 
 // PathReport is one path.
@@ -89,6 +92,13 @@ func (r *Router) Status(ctx context.Context) (s Status, err error) {
 func Report(l *Line, now time.Duration) Status {
 	c := l.Status()
 	s := Status{Joined: l.Peer.Ready(now), Queued: c.Queued, Dropped: c.Dropped, Resent: c.Resent, Held: c.Held, Late: c.Late, Copies: c.Copies}
+	s.Deliveries, s.Classes = map[string]uint64{}, map[string]uint64{}
+	for m, n := range c.Modes {
+		s.Deliveries[m.String()] = n
+	}
+	for k, n := range c.Classes {
+		s.Classes[k.String()] = n
+	}
 	if s.Joined {
 		s.Cipher = l.Peer.Cipher().String()
 	}
