@@ -19,12 +19,12 @@ const module = "github.com/trenza-router/trenza/"
 // its own line. Every package is listed once.
 var rooms = [][]string{
 	{"router/flow"},
-	{"hal", "router/lru", "router/minisign", "router/catalog/domainlist"},
+	{"hal", "router/support", "router/lru", "router/minisign", "router/catalog/domainlist"},
 	{"router/release", "router/bond", "router/bond/seal", "router/dpi", "router/catalog", "router/policy", "router/store", "router/link", "router/capture", "router/resolver/upstream"},
 	{"router/catalog/edition", "router/bond/carrier"},
 	{"router/steer", "router/qos", "router/inspect", "router/blockpage", "router/classify", "router/host", "router/resolver", "router/observe", "router/policy/policytest", "router/bond/tunnel"},
 	{"router/config", "router/plan", "router/relay", "router/census", "router/qos/autorate", "router/capture/capturetest"},
-	{"router/apply"},
+	{"router/apply", "router/backup"},
 	{"router/engine", "webui/auth", "webui/localca"},
 	{"webui/api", "webui/app"},
 	{"webui/server"},

@@ -51,6 +51,9 @@ type commands struct {
 	Wifi     wifiCommand     `cmd:"" help:"WiFi networks as links: scan, join, forget."`
 	Modem    modemCommand    `cmd:"" help:"3G/LTE modems: PIN, connection, short messages."`
 	Upgrade  upgradeCommand  `cmd:"" help:"Install a signed release, from a folder or an address."`
+	Backup   backupCommand   `cmd:"" help:"Rules, users and devices in one file, for another box or another day."`
+	Restore  restoreCommand  `cmd:"" help:"Put a backup in force, and go back unless it is kept."`
+	Support  supportCommand  `cmd:"" help:"What someone who helps needs to see, in one file without secrets."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	labCommands `embed:""`

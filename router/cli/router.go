@@ -22,10 +22,12 @@ import (
 	"github.com/trenza-router/trenza/hal/hardware"
 	"github.com/trenza-router/trenza/hal/linux"
 	"github.com/trenza-router/trenza/router/apply"
+	"github.com/trenza-router/trenza/router/backup"
 	"github.com/trenza-router/trenza/router/bond/tunnel"
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/store"
+	"github.com/trenza-router/trenza/router/support"
 	"github.com/trenza-router/trenza/webui/auth"
 	"github.com/trenza-router/trenza/webui/localca"
 	"github.com/trenza-router/trenza/webui/server"
@@ -59,12 +61,16 @@ func (c *routerCommand) Run(s *session) error {
 	if c.Check {
 		return s.print(cfg, func(w io.Writer) { fmt.Fprintf(w, "%s is good: %d links.\n", c.Config, len(cfg.Links)) })
 	}
-	log, err := logger(s.errOut, cfg.LogLevel)
+	recent := support.NewRecent(recentLog)
+	log, err := logger(io.MultiWriter(s.errOut, recent), cfg.LogLevel)
 	if err != nil {
 		return usageError(err)
 	}
-	return serve(s.ctx, cfg, log)
+	return serve(s.ctx, c.Config, cfg, log, recent)
 }
+
+// recentLog is how many bytes of the log are kept in memory, for the support bundle.
+const recentLog = 128 << 10
 
 func (c *routerCommand) override(cfg *config.Config) {
 	set := func(to *string, from string) {
@@ -104,8 +110,8 @@ func begin[T any](s *session, file string, load func(string) (T, error), level f
 	return cfg, log, nil
 }
 
-// serve puts the router together and runs it.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+// serve puts the router together and runs it. file is where the configuration was read.
+func serve(ctx context.Context, file string, cfg config.Config, log *slog.Logger, recent *support.Recent) error {
 	// Small routers have little memory: the heap, some megabytes at rest, may grow by half before it is swept, not by as much
 	// again. Whoever sets GOGC knows better.
 	if os.Getenv("GOGC") == "" {
@@ -143,10 +149,18 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			log.Error("the database did not close cleanly", "error", err)
 		}
 	}()
+	keeper := backup.New(backup.Options{
+		Store: db, State: cfg.State, Config: file, Version: version, Log: log, Now: time.Now, Restart: func() { running.Load().Reconfigure() },
+	})
+	if back, err := keeper.Recover(ctx); err != nil {
+		return fmt.Errorf("going back to how it was before a backup was restored: %w", err)
+	} else if back {
+		log.Warn("the router was started again while a restored backup was being tried; it was not kept, everything is as before")
+	}
 	devices := hardware.New(hardware.Options{Kernel: machine, Log: log})
 	defer devices.Close()
 	g, ctx := errgroup.WithContext(ctx)
-	p := parts{log: log, machine: machine, devices: devices, db: db, zone: zone, running: &running}
+	p := parts{log: log, machine: machine, devices: devices, db: db, zone: zone, running: &running, keeper: keeper, recent: recent}
 	// The service manager sees one router, however often its links change.
 	p.started = sync.OnceFunc(func() {
 		g.Go(func() error { return supervise(ctx, log, func() { running.Load().Status() }) })
@@ -156,7 +170,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			if err := p.run(ctx, p.withAdded(cfg)); !errors.Is(err, engine.ErrReconfigured) {
 				return cmp.Or(err, context.Canceled) // ends what supervises, too
 			}
-			log.Info("the links are others now; the router goes on with them")
+			p.keeper.Settle(ctx)
+			log.Info("links or household are others now; the router goes on with them")
 		}
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
@@ -191,6 +206,8 @@ type parts struct {
 	db      *store.Store
 	zone    *time.Location
 	running *atomic.Pointer[engine.Engine]
+	keeper  *backup.Keeper
+	recent  *support.Recent
 	started func() // called for each set of links
 }
 
@@ -212,7 +229,7 @@ func (p *parts) run(ctx context.Context, cfg config.Config) error {
 		return fmt.Errorf("reading who may sign in: %w", err)
 	}
 	o := server.Options{
-		Engine: e, Store: p.db, Auth: users, Metrics: metrics, Log: p.log, Listen: cfg.Web.Listen, TLS: cfg.Web.TLSListen(),
+		Engine: e, Store: p.db, Auth: users, Backups: p.keeper, Recent: p.recent, Metrics: metrics, Log: p.log, Listen: cfg.Web.Listen, TLS: cfg.Web.TLSListen(),
 		Socket: filepath.Join(cfg.Run, "trenza.sock"),
 	}
 	if o.TLS != "" {

@@ -299,6 +299,9 @@ func (e *Engine) RemoveRelay(_ context.Context, name string) error {
 	return nil
 }
 
+// Reconfigure ends the run with ErrReconfigured: what the next one reads at its start is to become other.
+func (e *Engine) Reconfigure() { signal(e.reconfigured) }
+
 // awaitReconfigured is the task that ends the run when the links are others now.
 func (e *Engine) awaitReconfigured(ctx context.Context) error {
 	select {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"path"
@@ -20,6 +21,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for BlockedHow.
@@ -469,6 +471,30 @@ func (e RequestState) Valid() bool {
 	}
 }
 
+// Defines values for RestoredUserWhat.
+const (
+	RestoredUserWhatAdded   RestoredUserWhat = "added"
+	RestoredUserWhatChanged RestoredUserWhat = "changed"
+	RestoredUserWhatRemoved RestoredUserWhat = "removed"
+	RestoredUserWhatSame    RestoredUserWhat = "same"
+)
+
+// Valid indicates whether the value is a known member of the RestoredUserWhat enum.
+func (e RestoredUserWhat) Valid() bool {
+	switch e {
+	case RestoredUserWhatAdded:
+		return true
+	case RestoredUserWhatChanged:
+		return true
+	case RestoredUserWhatRemoved:
+		return true
+	case RestoredUserWhatSame:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAdmin  Role = "admin"
@@ -861,6 +887,19 @@ type AuditEntry struct {
 	Peer   string    `json:"peer"`
 }
 
+// BackupWish defines model for BackupWish.
+type BackupWish struct {
+	// Devices Devices with their names and numbers; default: yes.
+	Devices *bool `json:"devices,omitempty"`
+
+	// History What was used each day.
+	History    *bool   `json:"history,omitempty"`
+	Passphrase *string `json:"passphrase,omitempty"`
+
+	// Secrets The page's certificate authority, keys of bonds, second factors, passwords in the configuration.
+	Secrets *bool `json:"secrets,omitempty"`
+}
+
 // Blocked defines model for Blocked.
 type Blocked struct {
 	App string `json:"app"`
@@ -1101,7 +1140,7 @@ type Effects struct {
 
 // Error defines model for Error.
 type Error struct {
-	// Code For programs: setup-needed, sign-in, forbidden, scope, bad-login, code-required, too-many, busy, weak-password, taken, last-admin, conflict, trial, not-found, invalid, refused, cross-site, host, internal.
+	// Code For programs: setup-needed, sign-in, forbidden, scope, bad-login, code-required, too-many, busy, weak-password, taken, last-admin, conflict, trial, not-found, invalid, refused, passphrase, file, cross-site, host, internal.
 	Code    *string `json:"code,omitempty"`
 	Message string  `json:"message"`
 
@@ -1726,6 +1765,75 @@ type RequestAnswer struct {
 	Text   *string `json:"text,omitempty"`
 }
 
+// Restore defines model for Restore.
+type Restore struct {
+	By *string `json:"by,omitempty"`
+
+	// Failed Why the latest restore did not happen.
+	Failed *string `json:"failed,omitempty"`
+
+	// LeftMs Until it goes back.
+	LeftMs *int64 `json:"leftMs,omitempty"`
+
+	// Made When the backup was made.
+	Made *time.Time `json:"made,omitempty"`
+
+	// Mine This login may keep it.
+	Mine    *bool `json:"mine,omitempty"`
+	Running bool  `json:"running"`
+
+	// Settled It is in force; false while the router is about to start with it, or to go back.
+	Settled bool `json:"settled"`
+}
+
+// RestorePlan defines model for RestorePlan.
+type RestorePlan struct {
+	// Authority The page's certificate authority is in it: devices that trust the old box trust this one.
+	Authority bool `json:"authority"`
+
+	// Changes Of the rules.
+	Changes []Change `json:"changes"`
+
+	// Config The configuration file of the box that it was made on, when it is another one than here. It is not put in force: its devices are those of that box.
+	Config *string `json:"config,omitempty"`
+
+	// Days Sums of days in its history.
+	Days int `json:"days"`
+
+	// Devices That are in it; 0: those who are known here stay.
+	Devices int `json:"devices"`
+
+	// Id For beginRestore; empty when there are problems.
+	Id string `json:"id"`
+
+	// Keeps The asker's own account stays as it is.
+	Keeps bool      `json:"keeps"`
+	Made  time.Time `json:"made"`
+
+	// Problems Why it cannot be restored here.
+	Problems []string `json:"problems"`
+
+	// Relays Bonds whose keys are in it.
+	Relays []string       `json:"relays"`
+	Users  []RestoredUser `json:"users"`
+
+	// Version Of the router that made it.
+	Version string `json:"version"`
+
+	// Warnings What of its rules means less here, such as links that are not there.
+	Warnings []string `json:"warnings"`
+}
+
+// RestoredUser defines model for RestoredUser.
+type RestoredUser struct {
+	Name string           `json:"name"`
+	Role *Role            `json:"role,omitempty"`
+	What RestoredUserWhat `json:"what"`
+}
+
+// RestoredUserWhat defines model for RestoredUser.What.
+type RestoredUserWhat string
+
 // Role defines model for Role.
 type Role string
 
@@ -2198,6 +2306,20 @@ type PutPolicyParams struct {
 	Version *int64 `form:"version,omitempty" json:"version,omitempty"`
 }
 
+// BeginRestoreJSONBody defines parameters for BeginRestore.
+type BeginRestoreJSONBody struct {
+	Id      string `json:"id"`
+	Seconds *int   `json:"seconds,omitempty"`
+}
+
+// CheckRestoreMultipartBody defines parameters for CheckRestore.
+type CheckRestoreMultipartBody struct {
+	File openapi_types.File `json:"file"`
+
+	// Passphrase Before the file.
+	Passphrase *string `json:"passphrase,omitempty"`
+}
+
 // GetUsageParams defines parameters for GetUsage.
 type GetUsageParams struct {
 	Span *GetUsageParamsSpan `form:"span,omitempty" json:"span,omitempty"`
@@ -2238,6 +2360,9 @@ type GetWhyParams struct {
 	// At The moment to decide for; default now.
 	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
 }
+
+// MakeBackupJSONRequestBody defines body for MakeBackup for application/json ContentType.
+type MakeBackupJSONRequestBody = BackupWish
 
 // CreateDraftJSONRequestBody defines body for CreateDraft for application/json ContentType.
 type CreateDraftJSONRequestBody = NewDraft
@@ -2292,6 +2417,12 @@ type AddRequestJSONRequestBody = NewRequest
 
 // AnswerRequestJSONRequestBody defines body for AnswerRequest for application/json ContentType.
 type AnswerRequestJSONRequestBody = RequestAnswer
+
+// BeginRestoreJSONRequestBody defines body for BeginRestore for application/json ContentType.
+type BeginRestoreJSONRequestBody BeginRestoreJSONBody
+
+// CheckRestoreMultipartRequestBody defines body for CheckRestore for multipart/form-data ContentType.
+type CheckRestoreMultipartRequestBody CheckRestoreMultipartBody
 
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn
@@ -2400,6 +2531,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /audit (the `ListAudit` operationId).
 	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MakeBackupWithBody Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /backup (the `MakeBackup` operationId).
+	MakeBackupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MakeBackup Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /backup (the `MakeBackup` operationId).
+	MakeBackup(ctx context.Context, body MakeBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
 	//
@@ -2757,6 +2902,42 @@ type ClientInterface interface {
 	// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
 	AnswerRequest(ctx context.Context, id int64, body AnswerRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetRestore How the restore of a backup stands.
+	//
+	// Corresponds with GET /restore (the `GetRestore` operationId).
+	GetRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BackRestore Go back to how it was before the restore, at once.
+	//
+	// Corresponds with POST /restore/back (the `BackRestore` operationId).
+	BackRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginRestoreWithBody Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+	BeginRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginRestore Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+	BeginRestore(ctx context.Context, body BeginRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckRestoreWithBody Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /restore/check (the `CheckRestore` operationId).
+	CheckRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepRestore Keep what was restored. Only the login that began can.
+	//
+	// Corresponds with POST /restore/keep (the `KeepRestore` operationId).
+	KeepRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
 	//
 	// Corresponds with GET /rules (the `ListRules` operationId).
@@ -2833,6 +3014,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /status (the `GetStatus` operationId).
 	GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSupport What someone who helps needs to see, without secrets: a gzipped tar of text files.
+	//
+	// Corresponds with GET /support (the `GetSupport` operationId).
+	GetSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTokens My tokens for programs.
 	//
@@ -2960,6 +3146,40 @@ func (c *Client) ListApps(ctx context.Context, params *ListAppsParams, reqEditor
 // Corresponds with GET /audit (the `ListAudit` operationId).
 func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAuditRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MakeBackupWithBody Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /backup (the `MakeBackup` operationId).
+func (c *Client) MakeBackupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMakeBackupRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MakeBackup Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /backup (the `MakeBackup` operationId).
+func (c *Client) MakeBackup(ctx context.Context, body MakeBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMakeBackupRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3886,6 +4106,102 @@ func (c *Client) AnswerRequest(ctx context.Context, id int64, body AnswerRequest
 	return c.Client.Do(req)
 }
 
+// GetRestore How the restore of a backup stands.
+//
+// Corresponds with GET /restore (the `GetRestore` operationId).
+func (c *Client) GetRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRestoreRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BackRestore Go back to how it was before the restore, at once.
+//
+// Corresponds with POST /restore/back (the `BackRestore` operationId).
+func (c *Client) BackRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBackRestoreRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginRestoreWithBody Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+func (c *Client) BeginRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginRestoreRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginRestore Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+func (c *Client) BeginRestore(ctx context.Context, body BeginRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginRestoreRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckRestoreWithBody Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /restore/check (the `CheckRestore` operationId).
+func (c *Client) CheckRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckRestoreRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepRestore Keep what was restored. Only the login that began can.
+//
+// Corresponds with POST /restore/keep (the `KeepRestore` operationId).
+func (c *Client) KeepRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepRestoreRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
 //
 // Corresponds with GET /rules (the `ListRules` operationId).
@@ -4083,6 +4399,21 @@ func (c *Client) CreateFirstAdmin(ctx context.Context, body CreateFirstAdminJSON
 // Corresponds with GET /status (the `GetStatus` operationId).
 func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetStatusRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSupport What someone who helps needs to see, without secrets: a gzipped tar of text files.
+//
+// Corresponds with GET /support (the `GetSupport` operationId).
+func (c *Client) GetSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSupportRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -4544,6 +4875,46 @@ func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewMakeBackupRequest calls the generic MakeBackup builder with application/json body
+func NewMakeBackupRequest(server string, body MakeBackupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMakeBackupRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewMakeBackupRequestWithBody constructs an http.Request for the MakeBackup method, with any body, and a specified content type
+func NewMakeBackupRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/backup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -6177,6 +6548,156 @@ func NewAnswerRequestRequestWithBody(server string, id int64, contentType string
 	return req, nil
 }
 
+// NewGetRestoreRequest constructs an http.Request for the GetRestore method
+func NewGetRestoreRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/restore")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewBackRestoreRequest constructs an http.Request for the BackRestore method
+func NewBackRestoreRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/restore/back")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewBeginRestoreRequest calls the generic BeginRestore builder with application/json body
+func NewBeginRestoreRequest(server string, body BeginRestoreJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBeginRestoreRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewBeginRestoreRequestWithBody constructs an http.Request for the BeginRestore method, with any body, and a specified content type
+func NewBeginRestoreRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/restore/begin")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckRestoreRequestWithBody constructs an http.Request for the CheckRestore method, with any body, and a specified content type
+func NewCheckRestoreRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/restore/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewKeepRestoreRequest constructs an http.Request for the KeepRestore method
+func NewKeepRestoreRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/restore/keep")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRulesRequest constructs an http.Request for the ListRules method
 func NewListRulesRequest(server string) (*http.Request, error) {
 	var err error
@@ -6476,6 +6997,33 @@ func NewGetStatusRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/status")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSupportRequest constructs an http.Request for the GetSupport method
+func NewGetSupportRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/support")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7127,6 +7675,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /audit (the `ListAudit` operationId).
 	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
 
+	// MakeBackupWithBodyWithResponse Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /backup (the `MakeBackup` operationId).
+	MakeBackupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MakeBackupResponse, error)
+
+	// MakeBackupWithResponse Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /backup (the `MakeBackup` operationId).
+	MakeBackupWithResponse(ctx context.Context, body MakeBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*MakeBackupResponse, error)
+
 	// CaptureWithResponse What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7519,6 +8081,48 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /requests/{id}/answer (the `AnswerRequest` operationId).
 	AnswerRequestWithResponse(ctx context.Context, id int64, body AnswerRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*AnswerRequestResponse, error)
 
+	// GetRestoreWithResponse How the restore of a backup stands.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /restore (the `GetRestore` operationId).
+	GetRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRestoreResponse, error)
+
+	// BackRestoreWithResponse Go back to how it was before the restore, at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /restore/back (the `BackRestore` operationId).
+	BackRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*BackRestoreResponse, error)
+
+	// BeginRestoreWithBodyWithResponse Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+	BeginRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginRestoreResponse, error)
+
+	// BeginRestoreWithResponse Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+	BeginRestoreWithResponse(ctx context.Context, body BeginRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginRestoreResponse, error)
+
+	// CheckRestoreWithBodyWithResponse Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /restore/check (the `CheckRestore` operationId).
+	CheckRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRestoreResponse, error)
+
+	// KeepRestoreWithResponse Keep what was restored. Only the login that began can.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /restore/keep (the `KeepRestore` operationId).
+	KeepRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*KeepRestoreResponse, error)
+
 	// ListRulesWithResponse The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7609,6 +8213,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /status (the `GetStatus` operationId).
 	GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error)
+
+	// GetSupportWithResponse What someone who helps needs to see, without secrets: a gzipped tar of text files.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /support (the `GetSupport` operationId).
+	GetSupportWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSupportResponse, error)
 
 	// ListTokensWithResponse My tokens for programs.
 	//
@@ -7820,6 +8431,47 @@ func (r ListAuditResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type MakeBackupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r MakeBackupResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MakeBackupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MakeBackupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MakeBackupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MakeBackupResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9615,6 +10267,246 @@ func (r AnswerRequestResponse) ContentType() string {
 	return ""
 }
 
+type GetRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Restore
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRestoreResponse) GetJSON200() *Restore {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetRestoreResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type BackRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Restore
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BackRestoreResponse) GetJSON200() *Restore {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r BackRestoreResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BackRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BackRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BackRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BackRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type BeginRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Restore
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BeginRestoreResponse) GetJSON200() *Restore {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r BeginRestoreResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RestorePlan
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckRestoreResponse) GetJSON200() *RestorePlan {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CheckRestoreResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KeepRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Restore
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KeepRestoreResponse) GetJSON200() *Restore {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r KeepRestoreResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r KeepRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KeepRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KeepRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KeepRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListRulesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -10103,6 +10995,47 @@ func (r GetStatusResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetStatusResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSupportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetSupportResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSupportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSupportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSupportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSupportResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10695,6 +11628,32 @@ func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListAuditResponse(rsp)
+}
+
+// MakeBackupWithBodyWithResponse Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /backup (the `MakeBackup` operationId).
+func (c *ClientWithResponses) MakeBackupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MakeBackupResponse, error) {
+	rsp, err := c.MakeBackupWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMakeBackupResponse(rsp)
+}
+
+// MakeBackupWithResponse Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /backup (the `MakeBackup` operationId).
+func (c *ClientWithResponses) MakeBackupWithResponse(ctx context.Context, body MakeBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*MakeBackupResponse, error) {
+	rsp, err := c.MakeBackup(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMakeBackupResponse(rsp)
 }
 
 // CaptureWithResponse What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
@@ -11425,6 +12384,84 @@ func (c *ClientWithResponses) AnswerRequestWithResponse(ctx context.Context, id 
 	return ParseAnswerRequestResponse(rsp)
 }
 
+// GetRestoreWithResponse How the restore of a backup stands.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /restore (the `GetRestore` operationId).
+func (c *ClientWithResponses) GetRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRestoreResponse, error) {
+	rsp, err := c.GetRestore(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRestoreResponse(rsp)
+}
+
+// BackRestoreWithResponse Go back to how it was before the restore, at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /restore/back (the `BackRestore` operationId).
+func (c *ClientWithResponses) BackRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*BackRestoreResponse, error) {
+	rsp, err := c.BackRestore(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBackRestoreResponse(rsp)
+}
+
+// BeginRestoreWithBodyWithResponse Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+func (c *ClientWithResponses) BeginRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginRestoreResponse, error) {
+	rsp, err := c.BeginRestoreWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginRestoreResponse(rsp)
+}
+
+// BeginRestoreWithResponse Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /restore/begin (the `BeginRestore` operationId).
+func (c *ClientWithResponses) BeginRestoreWithResponse(ctx context.Context, body BeginRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginRestoreResponse, error) {
+	rsp, err := c.BeginRestore(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginRestoreResponse(rsp)
+}
+
+// CheckRestoreWithBodyWithResponse Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /restore/check (the `CheckRestore` operationId).
+func (c *ClientWithResponses) CheckRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRestoreResponse, error) {
+	rsp, err := c.CheckRestoreWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckRestoreResponse(rsp)
+}
+
+// KeepRestoreWithResponse Keep what was restored. Only the login that began can.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /restore/keep (the `KeepRestore` operationId).
+func (c *ClientWithResponses) KeepRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*KeepRestoreResponse, error) {
+	rsp, err := c.KeepRestore(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepRestoreResponse(rsp)
+}
+
 // ListRulesWithResponse The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11592,6 +12629,19 @@ func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetStatusResponse(rsp)
+}
+
+// GetSupportWithResponse What someone who helps needs to see, without secrets: a gzipped tar of text files.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /support (the `GetSupport` operationId).
+func (c *ClientWithResponses) GetSupportWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSupportResponse, error) {
+	rsp, err := c.GetSupport(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSupportResponse(rsp)
 }
 
 // ListTokensWithResponse My tokens for programs.
@@ -11869,6 +12919,32 @@ func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMakeBackupResponse parses an HTTP response from a MakeBackupWithResponse call
+func ParseMakeBackupResponse(rsp *http.Response) (*MakeBackupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MakeBackupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -13109,6 +14185,171 @@ func ParseAnswerRequestResponse(rsp *http.Response) (*AnswerRequestResponse, err
 	return response, nil
 }
 
+// ParseGetRestoreResponse parses an HTTP response from a GetRestoreWithResponse call
+func ParseGetRestoreResponse(rsp *http.Response) (*GetRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Restore
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseBackRestoreResponse parses an HTTP response from a BackRestoreWithResponse call
+func ParseBackRestoreResponse(rsp *http.Response) (*BackRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BackRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Restore
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseBeginRestoreResponse parses an HTTP response from a BeginRestoreWithResponse call
+func ParseBeginRestoreResponse(rsp *http.Response) (*BeginRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Restore
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckRestoreResponse parses an HTTP response from a CheckRestoreWithResponse call
+func ParseCheckRestoreResponse(rsp *http.Response) (*CheckRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RestorePlan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseKeepRestoreResponse parses an HTTP response from a KeepRestoreWithResponse call
+func ParseKeepRestoreResponse(rsp *http.Response) (*KeepRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KeepRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Restore
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListRulesResponse parses an HTTP response from a ListRulesWithResponse call
 func ParseListRulesResponse(rsp *http.Response) (*ListRulesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13462,6 +14703,32 @@ func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSupportResponse parses an HTTP response from a GetSupportWithResponse call
+func ParseGetSupportResponse(rsp *http.Response) (*GetSupportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSupportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -13870,6 +15137,9 @@ type ServerInterface interface {
 	// ListAudit Who changed what, before and after, the newest first.
 	// (GET /audit)
 	ListAudit(ctx echo.Context, params ListAuditParams) error
+	// MakeBackup Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+	// (POST /backup)
+	MakeBackup(ctx echo.Context) error
 	// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
 	// (GET /capture)
 	Capture(ctx echo.Context, params CaptureParams) error
@@ -13984,6 +15254,21 @@ type ServerInterface interface {
 	// AnswerRequest Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
 	// (POST /requests/{id}/answer)
 	AnswerRequest(ctx echo.Context, id int64) error
+	// GetRestore How the restore of a backup stands.
+	// (GET /restore)
+	GetRestore(ctx echo.Context) error
+	// BackRestore Go back to how it was before the restore, at once.
+	// (POST /restore/back)
+	BackRestore(ctx echo.Context) error
+	// BeginRestore Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+	// (POST /restore/begin)
+	BeginRestore(ctx echo.Context) error
+	// CheckRestore Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none.
+	// (POST /restore/check)
+	CheckRestore(ctx echo.Context) error
+	// KeepRestore Keep what was restored. Only the login that began can.
+	// (POST /restore/keep)
+	KeepRestore(ctx echo.Context) error
 	// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
 	// (GET /rules)
 	ListRules(ctx echo.Context) error
@@ -14014,6 +15299,9 @@ type ServerInterface interface {
 	// GetStatus The router at a glance.
 	// (GET /status)
 	GetStatus(ctx echo.Context) error
+	// GetSupport What someone who helps needs to see, without secrets: a gzipped tar of text files.
+	// (GET /support)
+	GetSupport(ctx echo.Context) error
 	// ListTokens My tokens for programs.
 	// (GET /tokens)
 	ListTokens(ctx echo.Context) error
@@ -14132,6 +15420,15 @@ func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAudit(ctx, params)
+	return err
+}
+
+// MakeBackup converts echo context to params.
+func (w *ServerInterfaceWrapper) MakeBackup(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MakeBackup(ctx)
 	return err
 }
 
@@ -14659,6 +15956,51 @@ func (w *ServerInterfaceWrapper) AnswerRequest(ctx echo.Context) error {
 	return err
 }
 
+// GetRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRestore(ctx)
+	return err
+}
+
+// BackRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) BackRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BackRestore(ctx)
+	return err
+}
+
+// BeginRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) BeginRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BeginRestore(ctx)
+	return err
+}
+
+// CheckRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckRestore(ctx)
+	return err
+}
+
+// KeepRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) KeepRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.KeepRestore(ctx)
+	return err
+}
+
 // ListRules converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRules(ctx echo.Context) error {
 	var err error
@@ -14753,6 +16095,15 @@ func (w *ServerInterfaceWrapper) GetStatus(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetStatus(ctx)
+	return err
+}
+
+// GetSupport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSupport(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSupport(ctx)
 	return err
 }
 
@@ -15081,6 +16432,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/hardware/modem/messages", wrapper.ListMessages, options.OperationMiddlewares["listMessages"]...)
 	router.POST(options.BaseURL+"/hardware/modem/messages", wrapper.SendMessage, options.OperationMiddlewares["sendMessage"]...)
 	router.GET(options.BaseURL+"/live", wrapper.StreamLive, options.OperationMiddlewares["streamLive"]...)
+	router.POST(options.BaseURL+"/backup", wrapper.MakeBackup, options.OperationMiddlewares["makeBackup"]...)
+	router.GET(options.BaseURL+"/restore", wrapper.GetRestore, options.OperationMiddlewares["getRestore"]...)
+	router.POST(options.BaseURL+"/restore/check", wrapper.CheckRestore, options.OperationMiddlewares["checkRestore"]...)
+	router.POST(options.BaseURL+"/restore/begin", wrapper.BeginRestore, options.OperationMiddlewares["beginRestore"]...)
+	router.POST(options.BaseURL+"/restore/keep", wrapper.KeepRestore, options.OperationMiddlewares["keepRestore"]...)
+	router.POST(options.BaseURL+"/restore/back", wrapper.BackRestore, options.OperationMiddlewares["backRestore"]...)
+	router.GET(options.BaseURL+"/support", wrapper.GetSupport, options.OperationMiddlewares["getSupport"]...)
 	router.GET(options.BaseURL+"/capture", wrapper.Capture, options.OperationMiddlewares["capture"]...)
 
 }
@@ -15154,6 +16512,51 @@ type ListAuditdefaultJSONResponse struct {
 }
 
 func (response ListAuditdefaultJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeBackupRequestObject struct {
+	Body *MakeBackupJSONRequestBody
+}
+
+type MakeBackupResponseObject interface {
+	VisitMakeBackupResponse(w http.ResponseWriter) error
+}
+
+type MakeBackup200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response MakeBackup200ApplicationoctetStreamResponse) VisitMakeBackupResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type MakeBackupdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response MakeBackupdefaultJSONResponse) VisitMakeBackupResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -16657,6 +18060,198 @@ func (response AnswerRequestdefaultJSONResponse) VisitAnswerRequestResponse(w ht
 	return err
 }
 
+type GetRestoreRequestObject struct {
+}
+
+type GetRestoreResponseObject interface {
+	VisitGetRestoreResponse(w http.ResponseWriter) error
+}
+
+type GetRestore200JSONResponse Restore
+
+func (response GetRestore200JSONResponse) VisitGetRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRestoredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetRestoredefaultJSONResponse) VisitGetRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BackRestoreRequestObject struct {
+}
+
+type BackRestoreResponseObject interface {
+	VisitBackRestoreResponse(w http.ResponseWriter) error
+}
+
+type BackRestore200JSONResponse Restore
+
+func (response BackRestore200JSONResponse) VisitBackRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BackRestoredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response BackRestoredefaultJSONResponse) VisitBackRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginRestoreRequestObject struct {
+	Body *BeginRestoreJSONRequestBody
+}
+
+type BeginRestoreResponseObject interface {
+	VisitBeginRestoreResponse(w http.ResponseWriter) error
+}
+
+type BeginRestore200JSONResponse Restore
+
+func (response BeginRestore200JSONResponse) VisitBeginRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginRestoredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response BeginRestoredefaultJSONResponse) VisitBeginRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckRestoreRequestObject struct {
+	Body *multipart.Reader
+}
+
+type CheckRestoreResponseObject interface {
+	VisitCheckRestoreResponse(w http.ResponseWriter) error
+}
+
+type CheckRestore200JSONResponse RestorePlan
+
+func (response CheckRestore200JSONResponse) VisitCheckRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckRestoredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response CheckRestoredefaultJSONResponse) VisitCheckRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepRestoreRequestObject struct {
+}
+
+type KeepRestoreResponseObject interface {
+	VisitKeepRestoreResponse(w http.ResponseWriter) error
+}
+
+type KeepRestore200JSONResponse Restore
+
+func (response KeepRestore200JSONResponse) VisitKeepRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepRestoredefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response KeepRestoredefaultJSONResponse) VisitKeepRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRulesRequestObject struct {
 }
 
@@ -17054,6 +18649,50 @@ type GetStatusdefaultJSONResponse struct {
 }
 
 func (response GetStatusdefaultJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSupportRequestObject struct {
+}
+
+type GetSupportResponseObject interface {
+	VisitGetSupportResponse(w http.ResponseWriter) error
+}
+
+type GetSupport200ApplicationgzipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetSupport200ApplicationgzipResponse) VisitGetSupportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetSupportdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetSupportdefaultJSONResponse) VisitGetSupportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -17527,6 +19166,9 @@ type StrictServerInterface interface {
 	// ListAudit Who changed what, before and after, the newest first.
 	// (GET /audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// MakeBackup Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase).
+	// (POST /backup)
+	MakeBackup(ctx context.Context, request MakeBackupRequestObject) (MakeBackupResponseObject, error)
 	// Capture What a device sends and gets, as a pcapng file that grows until a bound is reached; what each flow is stands beside its packets. One at a time.
 	// (GET /capture)
 	Capture(ctx context.Context, request CaptureRequestObject) (CaptureResponseObject, error)
@@ -17641,6 +19283,21 @@ type StrictServerInterface interface {
 	// AnswerRequest Accept or decline. Accepting puts the request's rule in force, if it has one. 404 when it was answered already.
 	// (POST /requests/{id}/answer)
 	AnswerRequest(ctx context.Context, request AnswerRequestRequestObject) (AnswerRequestResponseObject, error)
+	// GetRestore How the restore of a backup stands.
+	// (GET /restore)
+	GetRestore(ctx context.Context, request GetRestoreRequestObject) (GetRestoreResponseObject, error)
+	// BackRestore Go back to how it was before the restore, at once.
+	// (POST /restore/back)
+	BackRestore(ctx context.Context, request BackRestoreRequestObject) (BackRestoreResponseObject, error)
+	// BeginRestore Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time.
+	// (POST /restore/begin)
+	BeginRestore(ctx context.Context, request BeginRestoreRequestObject) (BeginRestoreResponseObject, error)
+	// CheckRestore Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none.
+	// (POST /restore/check)
+	CheckRestore(ctx context.Context, request CheckRestoreRequestObject) (CheckRestoreResponseObject, error)
+	// KeepRestore Keep what was restored. Only the login that began can.
+	// (POST /restore/keep)
+	KeepRestore(ctx context.Context, request KeepRestoreRequestObject) (KeepRestoreResponseObject, error)
 	// ListRules The rules of both tiers as JSON, each with what is odd about it and, for people's rules, what stands above them. A member gets their own.
 	// (GET /rules)
 	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
@@ -17671,6 +19328,9 @@ type StrictServerInterface interface {
 	// GetStatus The router at a glance.
 	// (GET /status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
+	// GetSupport What someone who helps needs to see, without secrets: a gzipped tar of text files.
+	// (GET /support)
+	GetSupport(ctx context.Context, request GetSupportRequestObject) (GetSupportResponseObject, error)
 	// ListTokens My tokens for programs.
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -17765,6 +19425,52 @@ func (sh *strictHandler) ListAudit(ctx echo.Context, params ListAuditParams) err
 		return err
 	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
 		return validResponse.VisitListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MakeBackup operation middleware
+func (sh *strictHandler) MakeBackup(ctx echo.Context) error {
+	var request MakeBackupRequestObject
+
+	var body MakeBackupJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeBackup(ctx.Request().Context(), request.(MakeBackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeBackup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MakeBackupResponseObject); ok {
+		return validResponse.VisitMakeBackupResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -19085,6 +20791,150 @@ func (sh *strictHandler) AnswerRequest(ctx echo.Context, id int64) error {
 	return nil
 }
 
+// GetRestore operation middleware
+func (sh *strictHandler) GetRestore(ctx echo.Context) error {
+	var request GetRestoreRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRestore(ctx.Request().Context(), request.(GetRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRestoreResponseObject); ok {
+		return validResponse.VisitGetRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BackRestore operation middleware
+func (sh *strictHandler) BackRestore(ctx echo.Context) error {
+	var request BackRestoreRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BackRestore(ctx.Request().Context(), request.(BackRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BackRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BackRestoreResponseObject); ok {
+		return validResponse.VisitBackRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BeginRestore operation middleware
+func (sh *strictHandler) BeginRestore(ctx echo.Context) error {
+	var request BeginRestoreRequestObject
+
+	var body BeginRestoreJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginRestore(ctx.Request().Context(), request.(BeginRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BeginRestoreResponseObject); ok {
+		return validResponse.VisitBeginRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckRestore operation middleware
+func (sh *strictHandler) CheckRestore(ctx echo.Context) error {
+	var request CheckRestoreRequestObject
+
+	if reader, err := ctx.Request().MultipartReader(); err != nil {
+		return err
+	} else {
+		request.Body = reader
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckRestore(ctx.Request().Context(), request.(CheckRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckRestoreResponseObject); ok {
+		return validResponse.VisitCheckRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// KeepRestore operation middleware
+func (sh *strictHandler) KeepRestore(ctx echo.Context) error {
+	var request KeepRestoreRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.KeepRestore(ctx.Request().Context(), request.(KeepRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "KeepRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(KeepRestoreResponseObject); ok {
+		return validResponse.VisitKeepRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListRules operation middleware
 func (sh *strictHandler) ListRules(ctx echo.Context) error {
 	var request ListRulesRequestObject
@@ -19380,6 +21230,29 @@ func (sh *strictHandler) GetStatus(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetStatusResponseObject); ok {
 		return validResponse.VisitGetStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSupport operation middleware
+func (sh *strictHandler) GetSupport(ctx echo.Context) error {
+	var request GetSupportRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSupport(ctx.Request().Context(), request.(GetSupportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSupport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSupportResponseObject); ok {
+		return validResponse.VisitGetSupportResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -19792,223 +21665,242 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H19k9s2kvdXQemuyskd58X22Hc788dTE8fZeNcvE4/9uO5Z+3wQCUnIkAADgCMrKX/3p9ANgJQESKRG",
-	"mmR376/EI5IAGo1Gv/y6+7dRLqtaCiaMHp3/NlJM11JoBv94rpRU9n9yKQwTxv4vreuS59RwKU5+1lLY",
-	"v+l8xipq/+9fFZuMzkf/ctJ+9QR/1Sf4ta9fv2ajgulc8dp+ZHQ++jCjhsypJmPGxZQUUrCMzGcLwg2Z",
-	"UF6yglBRkLl9zEhSyOOR/Yj7rh32Uug5g5nWStZMGY4LoDDliVSV/b9RQQ07Mrxio2xkFjUbnY+0UVxM",
-	"R1+z0biU+Q0r7Avut7GUJaPC/pgzZSiHxS7P/dTO6OHp6XH7SS4MmzIFr80kz9n6W7BiM2NENSXTRNMF",
-	"oWPZGFJycaMzwgWZS1Xo49hE85Jqvf7NdzNGfmloyc3iSE6ONFO3PGcEno5+p2C3bnKbdu17fOprNprQ",
-	"ipeOsNywSm979Qf7wsLtzdcwA6oUXdh/3wg5j5D0RzkH2nQ4DbgDHo+uRDGqpeg/sbfwfGxKqhHCfrT3",
-	"Eks5j31HM3tgkLpr0zVy22ffUTVlBrhcsV8arixf/s3vGHzBk6/lzZaFA+O1pOlsX7vKzjwze1Y+hYXI",
-	"8c8sN3ayl3W9fq5yathUqkV0ebyI/lnQKkaOlSVyO3t4NGtHScyrXHyv6ASlUlFwyyi0vOpMdEJLzbKV",
-	"uWuWS1G4AzShTWlG509Ps1FFv/Cqqew/7L+4wH89PF0/2F/j89ERAeT+2ouZLKkjvOTIMOTkPfOUW/vc",
-	"CrlhfktDRGndFNw8FwY3fGWFOR7byI7T3OD1sXy+L0mjmXqgid3mC6KkNGQiFZz5XFaVlfUlF4xIgTJS",
-	"Noap6MGnE4Nif/2XIZKfTaRiG3g5fIYL8/QsKukdsWLfqFl0jjHGp2bkyebeyzyBwxBhvn75sR37rr3M",
-	"1hhyA73Wb5SSakMs4Sz9+5Ezl40wcbEuJ4YJMudmxgWhpOKiMYzICWE0nxFpZkv73CFve1ctf/RFcUFY",
-	"VZsFmc+YsAoD10RIg5cFmc+kZsBEk1LO7S0SZaOZ1PGtm8l57PJmitmh7KWkjaxrVpwTagiFUR5oMuFK",
-	"G1LT/IaZjLir3nI7sbcyUxmRClh+7jUfxWhhb30/VTtNJqz8+dvI/rsjFJ0q9imLcZpyGtn6RiIFH2gi",
-	"5yJxmmol8Wpafvs50NdOl8Ii4ldwU0a3x26uV3SIscstWM4LtrxvlFSyYETIsSwWZK6kYaTgRXKk1/G7",
-	"JBtpXrIY832vYJuA9ayeRQWhoJd0huioe4Z9SZwHvE8zIgUjdUm5IP4KjU7WcKZiHCTdIj1pzkllv/WN",
-	"/fdMNpp9a1nEyknyDSW4r9/GR4js2GVRKKY1aM21VAb4DVQq/0MpBfM7sHFnV+8LM/IHHE9H1iolwAKd",
-	"/XGr93zltBY4axnIobBdjuBRQSZFRIrlvJ4lBH8ua86Kz3j4omoyNSS3Z9HMeb4s1tLivUD+6X62x1sz",
-	"Vm6byZxyvP2oIIyqkjNleavntHh9e5bgU7g0H+iw5VxoXiDDmUYIVka5ide3T6Nk/VlygffJ6mWumdag",
-	"onMzQ35mJV0QbahYMmA6x6ukhqXp8iMVBSsIHFN7wdmPcmVPW85AWE75LROkqXsSydpU0TVVplkf/c0k",
-	"TqPOB2tqZv11McvBV9TMYqrdLw1rWPF5vDCsL08BdVOyqaSLB5rUzbjkOblhC3/EUWOAhY2lKMgMjO1p",
-	"kzKnrEwbyOtGyWZcRm3dhR3YXpn2avb8siT/hbQawdQ+gRe3kWTGRcEU4Wa7VIIdDjzqadTOKfMCA/fc",
-	"7+AK/ddP+RopVo70CievCZ+UQAN2WBdqpdSxIwZqGBc3S9QZ2xudFvHz1WpL6+eYG8PUZ2Rb96toqrE7",
-	"KlLrz1ykf5NN5F68nlHF/EVfUEOnilbdo99+JHrkYIFSTFlQmlBTqKnWTJOJkhWxDHRBTsl8xku2qufF",
-	"j6k3OBPUhCG4IVPJNJG3CZ0IOCRFLmV3f1ynZDvO0ioc0xl4rnKq1KJdT5RCiuWM3w4WCpU0bLsiELQx",
-	"e0DiZ182okitF87CkHlpyxkphsIft3OUlVgPNIFxoyRr6pjTbkVGOPW51VaQZPB25s9eZ0s7pOhwQfcA",
-	"eWHSocra9nWOTXu6ukvv0CgmLZ51HC3L0mJPXpbooHaUCc8pstSKAXlLeUmjkv4HWmqGAt3uW02nIPPB",
-	"5inQmueaVDSfWesedNAsaOTvXl4nhJmci1LSiGC0YtQzyYSXLCNXz19d+PFAHwG/cXSElmQTLqZM1YrH",
-	"DIfrHy+PHj15mhGqnQmliZ7JefxeSgmdD2j44Osl1yAbEsao/UJEoliVWofzC9pdEGFck6mUhdUj7SeD",
-	"WrJuLKzoH0KaS+9C6WfcWymSMom7mw7UX6Z41322ZFMEjgpGbndLPEU6nOCmEeXdGRXTCNsy771anjha",
-	"Vpnbm4xMlWzqDK1VazPxin3+1enjEcZhZTHAHW4fd/OL7MWwA52N5jP02Xg3AS0Kp/xU8tY5ge1YRcRV",
-	"sLID8KnM0Shb8sG6NcZI/X3QMlYkRFGoZaps5UNwmFwzJvoz4qSU8+7Hu2aX1CZJtgSZ7etqQhNaU0mH",
-	"Tq+i+UAaJGdsf0iEpdwdGKUC+HmiH7R33Pcu9NJHuaCGva97PnzLRCF7uDvdzJeZDYiWOQbqckVnBzw9",
-	"OssIU/RckebW4MTeGDBYNXFROnjhC/6ZmSwLMl4QbjTh4OU6cfL9Av7mzG6midVkgpYau8Mr+uUlE1Nr",
-	"Ejx9DJEH/8+HGy6YzluPTk8jD4b9X10Nyryu9yes6gFcSSsT2qpKRMntIzMrNg6IpAGBjKS4ZJMJy83W",
-	"Dzx3j6VPfq3kuHRT6X9a4x7C/7p89dKzyXwmS3YBRoqxzGIkqZhl+vi1f8uU5innrfsxXPiOjD0dIHOq",
-	"BBfTQSuMKYx+ih2adT6ehc2N8cPzgpuB5+6N8EdOswv7nwWcpYoWzLvKpSqYQn/Q+ukqWMkMa2+pzWyd",
-	"uef/bDWA/o9fBZd7v+ffOj/5tqdhZTGHOuiACBuQE3RDwxRA1Z1IZbUYVIiVNs5TUEp5wwpCDf51s45Y",
-	"0S8v8MeHpy4S6v+9fgwSQuaD1f7qxrwF1zZGYUCnAmX1gpRsYohsTLYkesilOyEYpbBqZCMKprSRstgu",
-	"mLJR3ZjvB4Aa8DLA98K2b3oNH8IX2o3f9AY+1R3IM8BGfIJ9Jhplft5KvVVmh8snEvlwVgco5C7wDyEm",
-	"3UoTKXKmhB5mOwQFbHm8t1uHWBdQE2tpJ6wmBjalbOx1y4gsinOiZ7SQc1bgMcjsx42iBYdA6fIqNuvj",
-	"okisrXQBwRV7EzaTlu74wdqERNeVIhAV2cfgVn1P4HvGjeZMezdO1X+0Us6RdaJglajNGt/IQjJwvPWw",
-	"6zxLelZxA/kFOir73Y9eGh5/tqJEyCLmfZCK1EqC7/GcaGaa+kgwVrAiI5pPxREXmRWQY14UTGRE57Jm",
-	"GRnT4qiUU/uj/e6RX0FGjJRHFRWLzJJ9kZE5ozdHNdV6LpX9md7Yz1jF9IgWFX5ATEqeW7GmOC0zS6gj",
-	"WF5GuLilJS8yotik0fb7uZJaH2luWEasyWKfMUwJGg/NVExrOmVbdZiV4O0tUwt0ruMWajJXUkwzDLmD",
-	"VLD6KkRXhgkAxYxavNIJ6e+pd05mcg5nxF5Gc4p+k61aywov+cVHueTWhXx3x/7dcBFXDjW7ZYqbONBJ",
-	"NwH0ERFc6JcBWN85oeBzdpiXjNA2HJ+Icnv9skc4NszRrWNDNHUJkRc13KMLBejYouNsOMuefkqF2iIM",
-	"YTW54Bb0oQwHW8sIzJ+W+ARKG6vnjWlJRW4PipDd9wHJwbU/R0Qqog1dLEU4QaPoLR1fcnEDHueoWc6o",
-	"igvjEFldHzoE3J2jjhvNysk5EYybGVPuAhFSIeCTzOgtI5TUVBmr2i75Fjvm/ny22M4TbrP8ZrgV4MtR",
-	"nui4pdZZIgmwakFT6ybQKiZnTjFYY1aiHiuutIixqr2mX8uS54sHmtjvb48I4vd6QaX8Tby+dl270+1d",
-	"bNogJOsXie6J0sA/SzmNwnHGqThtwMLUit1SXsYtQi+UwuhO7bFsLdD85bceEhT0n+hMPDpnRzHjxIoj",
-	"SEB6jBcbZY01NS7txTgQoBnxcDw92+oX8Rfzqm/kydMtr8bjROFz0aWViAvrB62DSNAAfxs839vhthGK",
-	"G6DikfekmPDC3ZybAHfrhmwSLJf4oTeIkouxtwQioJHluXZ/SQE8AqDtXl2gCBFLwNMcJryfWqJV3jOW",
-	"5yFW9g3coU6o08EjEHIV+CVAsZBJuhwR1uCo3u6MX0KXq1uOjflkU+fHmSM73TjRYEA/qP7qPYHYyj7X",
-	"hGJ69k7eYBBgDVKumElg/d0bG+H+8NDq3PDVzH89NqngtRggXjuegv66/kE91TWTNd5Pu3snY9T5kapi",
-	"TlUiRAXe+WFUKJihvIxDnFDd5y7IrQ21Zh0XDiQK2TwXpKILMmaoHcVzcsTAKU2pYXO62Gk7E7Bmbq3B",
-	"ZjplBeECHK/EGu4OjOfUubopSw/SE0XnBUKnlIteCg2z+qBgVr7M+YRbVjc8vwEPQcEqK9ZAZN2WNK7W",
-	"eMG/CeGDOEQirSLq9NJztCgKyXTC0jZMpUJudmpl3HEKk95y1F/Zh64tdyThUKfnoCxrumQabgU2vWZm",
-	"LtUNCZHMVgt3kKkZqOGJYHbCk2uJ6VPJgJ5wS0wbxXR/gsJp6O68nExAb/bZSlIIq81CSpL7B/yA2X/R",
-	"vQeO2ULsD/wH7mgduzSdWuuDj7CxnhB+0uHQt9dokB2d04cn1yOCPANtEkrPQmpgTDzH4nYdl4E1L8M+",
-	"g7HJje66GIKo8Z72YD8jDlOG2AqxVFhxrj989J8xNXltLS95xc0BDKc2eWWFGVXDzlsr26USaLs2xW7R",
-	"zkbrCnIHmT4mgEk6t9yvmdEEtJgEKlkN8cwveWG8XRQYGj71KUoxlFjR6+gsnpmDP8Zh2Tmtac7N4vto",
-	"JuUphlBC9LmXOYEf7K3tbjAUNkA03MGJr9j9GF/xjGvjzJ3+zh1aWQVjG+imMz9E+b1axjkWHk0cxcam",
-	"coOXE6eSn9h46SSxIb800mxNvP4JHvr9rB4lyyXpXyteUbBAMBcT/39M8xvAYgp7lONuDGNe6QFsnqb2",
-	"UENs9QKDiRZsqiiCrnJaO2dMYekbm3yjPWpyC1K1i4hp4aoSFuIvJfexjqHm7TKkUYeDHXfG8TJL8mPp",
-	"9Lcc2cZv/NlLSTZ3zu7kio8fpYdLvsQSoiUQGTztueFJ1ln9bq/vxdzwnvCwgCSFZlF7ZAffhvZfGjpZ",
-	"p8bg+87AT033A+PT2dAE6+SU5+FrK6AGQah39ztNxOdeL6dibw0TwdDxxdyydHZ2fHFbNAFqmB7FtKIh",
-	"3N4xxvc7iQ13byJI88HBpN0hHxQ92Z5nbjoBiTYw7NLP06i9Vxj3eyevWSwPMKksgyW+rGr30HG7gMqu",
-	"12LN+1xTK1ztSP/98eO//5+/nR796d/+5dO//+umSF53bM/X/b3SHi6ZdLeDYfkMbacYp4v1OWysCbIn",
-	"gnbd8uFIhD/2+ICStHLhmXXp2Oi1zepru3QM8XVxLPObDUVbcqoKQvWNJhOpzonm1VENgUz7P81NRo6P",
-	"j4NljA6VRqBtEDe9a6aokSqh4UFJF7fKIBc7YvE0qo5tIpvSql5fX/Fd1fMu1eqX2Ot939b8DoNrLtTu",
-	"gxuWz4Qs5TQeLzGKx6A3L60RjUBZai4IHWsmWosactergIwhhpVlD3gMMFln85cm125gywHJU/9eeIY9",
-	"sHQsqTafo3kU712ZBSwXoRbESHlBKGJNyNWL1/ZXQew8dXuGGmF4CUb71fu/QhaLR3Ku82zNRQ8Z8p9L",
-	"YvVsSVJbKR2V0SsbUydysV6zeb96MysIHAz5W8FNpCKs4Eavg1Xhz72NWkDTRrCa/VDK7zw62UXVM4JB",
-	"e0AxaSJFubgjRNmXtIg6HTYJrpWt8CMmtuMt+6Vheqh+2t/PE728n6zf3UvqwNVvz/Kv/7adzZI3+Ws2",
-	"D3GmActiX2quktILwLbcEDCug6e2n5LaKyDfjwbZCGB3/Tn92j6+zOqPN2KS4+F8N2qC3O+dGvHHBSl0",
-	"a7tsQ0F7d8tG/pYRP+Yq9MF9Kka0K/dMixsaQjs234EAsrwztkMCJsgOv2lNV0rKycAl7Qt9shF24id4",
-	"bZT73roj2d/43lEFlr5U6J128ZWqkqJ1MWkOTpuYy0rexPVHnbtAfNBIzwaJdXwfvp/5OW9a8LseOVvx",
-	"47l+T3Vqj2VkPuP5rEWXTxumNSvaLImV0933PD88fXR2t50Oh70nyt/lhWClFPfUMDTv0PRTb3qtUxgK",
-	"XRlnLC0Aew0FLbmZZSEVCnWN7UC+dWeo3kCxful995aE1w+mgFO3GkckryNJ//Y+iKL9BhTDbEr2fzmb",
-	"b/XhuBHDduAw0RWVVES9bSVnfbFg+YxykfBgsZJVvmBt5FefNbAeO2K07D2BhJvMowtcSgTilSu6gHwA",
-	"zAg9Jm+EOwEzqsnPjTZEsVzeMsUKX7iEVgCJn7GKLJgZdlYrWgwIXgR2iBTtkfKmZ5BrFZBvpxA+0Pr2",
-	"cLCwfZ29ygIDhI3wexXlITBN1rlonEA6ulz3/vnjCPvdW9rnMIvJF7IR0tlgYDKBbq6NVKy4v9TONqvT",
-	"07CL7F1K8Aw0S2/YsxmLuSL2l/e7275tSJBpkeotzpzkVFiFwHHssNO5hz2J59eGpW9Otf1JXkdcml6a",
-	"9SL/T/I67tZfXl3EP5qDLmUF3JhBJW9CdaiV6RBNOxLFi5gwg8Tin3nQ82p5rWjZbFcDOOtCYkKyAbzD",
-	"dEjn4JF6luDNss9Zye4qsPT3q3dRPasp+Q7P42a4qZK3i+lv2dIP/ixw6XOaIoF0Vz4n6MDrQmd7oqwf",
-	"LFW/2kOOw1TcGuDbiW39UTbJCu/Ly/iOTbnoVGtQ/V0dvChZLE78ihWcClJAaUP3Zbc99qwCBsmh7HKq",
-	"FGcFKbkxJdYsc5E13eQz93jPqLWdzhW8kAjlSVqw4lVCTQHU5tq8qiaf9RweP5+eQCzI5yjYmdvSMlY+",
-	"mtjrOExqM9jpUrfYxMKS/fDYJyceNufqrqfcbzk5KL8iorcDfUoUap4zdmN1UMv0GpPrBZvbWdifL/Dv",
-	"gR8d51LVwgSHzBMOZNSS3PUM+T/apWBt6I3najDq58DHpXJ5ycso1wn/AjoVbYyMelk2gLtYA4idV8l2",
-	"D6xhZMwWUhSddEMoVkYFsSNW1PCcKGoY0Qwwuz0XA99+X/eGwOkZrVkRP5ohcupzP/FhYiQRcn5BPOIZ",
-	"/trzsOLDvY9qQHAlZgafQ8f4Kmx/u5OigyDuYLQ6FOlMdzPmqrvl3T2Iy1UvEFpJlJCnH+gi5kwqaTR/",
-	"+0efsD33FYo1WLfabljJIFcVqVZjfVTgr5585Wqsxqr5QdFUAkC2jlZlNUdrbfbkiypausFnZFtDHZJt",
-	"QeGHgvPaLalnYjrYEhWPVmr9sKwPWuPf6nK6UZH850mDYeKeQMxkpWKQlgik7G00cuOwASuK08JKXEhA",
-	"1ihcdsnVD/Rxm+Hm347bMkEWmDDKuB7cumrKONR5L1SqXi1hPAzoCS5qa3HYM1ynCu83uqdbac2ksUtx",
-	"74fZ+mnEaPKWGvaOfTF6aNZXVDB/HD06rcbcfBxl5OPoyenpDfzjnIyhJgRTHcZaX3QdT06MzjlWsqY/",
-	"Ermpd6HuZpPibQAs/15p36yAusOYMZYsMinVWkSnauBY+ZRM38ZmkHIhG5PLaunLrjMDePMqjhk4eUkr",
-	"PKl2qnYJ4JCXR5iAHg8bpSsPRrtEeOKsGcFzV7Fk3PDSkERWWSKFve294JcHXzmC+ruQPjIKTvStBTJD",
-	"hofraOCJtwGP9xYdvotnsogxf+7/vKMzBN+PD1zSxV/k4LT7eFUduNL+xygmfqWusj8Xt9yw/yFQnpUV",
-	"x+RFW4FWipxlkBGIQAMI94SMwGEQyG0VvF0Uz95X4HW+8J6ScygZvTLg40cxTr2NBbFetu79UDE/VAnv",
-	"jELLEhoV6aXKkEsm1LYJtKiG/4gU2JH+tLg2VW2OxKoXCX8Ai0izYrmoPuDkS35rNVu7M+PFUgErIKHp",
-	"NpzZMT8jwqFpBvUdXO4GubA0HVzcIT6ngCRauQ1CrZz1xCz4aUjMYVBTqsXdailsiQ/2BUCtK0Q1JKXT",
-	"PGe1cSpcXkLjhU871zFqm1+FIKOLPmzQhHDL2mJGA1gJZx8HN6QgXzuBvNxA0fmvZEVBRHyUjW45m2Or",
-	"CqiFGKWqLyI4qIotJkZqUshcn1y9efni2X8dV9gLhJus7d8CfpAbttAXAAUkH616+nEE1azKOV1oqGal",
-	"TehhsKLWcchNSmSyOe2pB/f9gE92VaCo/eOqR/pigBRdIYq5yXYF2wC9qQcqoAstpUe/nh796ZP779Gn",
-	"OPbNaowb8/u2l0ro+O5TaTJHS1jQjkiw+msPwv8kNZ581m+jruHBTkXybS9YnQKfR5DjgNDaTPYbQPYF",
-	"X3Q4baAIKV3NkfXdHHs4diyda2JSaYDrDkQY44iWZdfsKJhYwN9ibNv2P4skGUYX/6MxQyuI+EI/A8Kv",
-	"ruHNAGU3Otmf5FC7N6d1nyQqNKm7FZP8HihGS3dHQ8Y99VW3tFHMQ/TnbGzlSlPeOEVpqlaKWnbLJ+V1",
-	"Qs92fYNcnxjvMVo4B9V44coILuXIObm0IRVk2lBFhWFsECFuGKs/x+e62k4QCmeSWnIBhkDJJubC122D",
-	"ithWXSH2W+fEfjYO8K/ol89R8fYf2xZYcfE5HdTE7EK7HZFJ+dfOyW9QwbOiX74ukXfr4LtN2cyUNKYc",
-	"siWpM3Ht5fQuwmtI7RtrQsSiTz/KuWPMUGKUotGEMRQd7Wqpa+Z7dXGXy1xSw0QOdgdNpYBPKC/tAVvy",
-	"Wyhsf1zJ2ziOFau+DlvvDS/Lz3rOTT7rJ6ztzMCebEM+LqfV6rZiEXeV3DL1OSTxR5C2huc3i6VhsGKV",
-	"q92luWEpj+SgEgku07e3JAbE4Jq1FAXn7FqDmVc81h7wzYT4jphO6zt3reFDXRDtO4i54j90LIODvydF",
-	"Km7i/cF3rBHiSiZ2IDxufSml5INTpoac6t2qWq31qN76RqIj9XYZIisP6hzwkruDVt/oStPVQLnTabbt",
-	"Eug+oJ4sfIepQZAyI3NZDnvL1VIaCjss9WdvI9xVh/qAOvShK8ZBJ6WhKL3BheCgS9tywcCtGm/EG9tO",
-	"dqWmVrx5Ry8ZEpoFrHGnHCKc0/DsKL22NyNAEkS+1gGrDo20tBjS1rMu60TuEKZ0LavYRRc6LIVRMm7f",
-	"XGPz0GgJxkYlnMW+vJiElhLJRnNQMv7asDpeW54K4sq8I0akbbIBL3pcdyEFXEjQEE2SqSRSbC6KtjwU",
-	"fOzcuzAUQIQbzZT2MPGgQNkHQbWQYlHJBuKGfCpYccRTFWi2G/SQCreWr+MRDUjk6KbixoQEjJWbabps",
-	"lXZw241SyeInnZTGvvC9REuTIXj5RL9+u/z+HcBiDk6HmdfYxsovrm30P8Vaq54kcTIbjIWuhlJFwqVQ",
-	"UjFtUm0DsD1C9NAkmC+Sly215n3aQRbU0DHVLFTaOcec8PYcQbtzjmgPbBe5UkA9cW6jRxYQXYbV0HdV",
-	"CsNFw8DHedH2KYTGgujzNKzuA/RBgmVIcDd0h8gdciR370rJqVXTBgfw+2xxN8L2dNlFeXn0/+jRrynX",
-	"pCfiSnBlxccZfzt20V7PpDKv2pYVuxeESiWmrba+657TWCfP7xYYaEeO2tz3v09O2lJFFjdodNP5VLzY",
-	"TzD2mn8hBZ9yEyKOtLFnyPCcGntF1XVp/5dLAZB16tOOFuCi6ZPR+Mcvvn5tqGkiOpxzzCUbIFmx6x1A",
-	"gJma8FvmYabHG2obJoyOPhWW7lBAKRsJdNH0vLRcyt1G/a/0io4wTOQsJTSpgaA69BYDGKR/IaXHKDMk",
-	"CtrRM9dLhMVyZzaWeMUXBmQ5+fkigTvUiBao8t5eXwKvk45TL5clbjn0HVVTZgb0V0l1DthY29/bxfH+",
-	"p/GcUde8N4ppjFbKXw1nJkrIw8raKvQ1JpzDDKMEipdR31Hd6wMKHaQAJjFTu9au2N5acblMhZtwnHSm",
-	"fuYuhx3ukxX9oCObn+6M57BTug4V8FOV8VcuY6rZ40dxWKGKlIeSprZXHXn/9gU08SKU/PQW4w4BpwMq",
-	"XaHovIci5+aFo0UXpTgtB2af7iO9kReJeIuiE/Mgnv5Vsol51bclf8VFVPBzq5RPuQCI9A1jdbILkWsi",
-	"mKjIJgxWyB98F6yoOpAFC9F8LrCvpUc1CUZUI/QFen0p9lpDgNaY5jfEyF1Qy35V2caiQ8AWbenuO5UZ",
-	"OBumGyUC2O8TGnbiShlenDJ++fTH7gY9qWfOffzmwsjogOLF7o3eCSK7QYzpUqMVvB5dgVXE6SEEuZ3M",
-	"8lI2lb70RYlibHR/V14LI1uXSa7x7FLSLIpj6rylhMclljdLXrJJQiHpX8QoGxlp6oF1lV05ZXhzZTob",
-	"Ll+7JTtVPLqfuk/Q+P+dI8a6A1PLimEnPQn+l7SAH1JAao1IXiNPtu2MlGL4srX5ovd6cjGRrRoeqSCx",
-	"e7Olvt0cM0zkpXq5q+Md2jjmLnGsbeTonAqWMn4hMYb8wH/gP8i4tbH36o9ar91hQ/G38InUQjxm/cDL",
-	"mEH/10RMf1MR/gGlbOFgR/g5b+IYle8DpByqCMwYVcUxuSQ4VyJcaxfBWKFXwNoOjzuv6SP8z2P40TBV",
-	"K67j4IBddjJV8clKlnY4P1VNvrl6fnmVkVfXz368vLp99O3xdgoNYRbX7SaiofvFrYsZ+3EAmKynJv/4",
-	"a/QS/VkCsDnKDpB4nEBtdDb6TvvEpwKtkCGlfz0BYnVO0HRybBVPOYrtQubI2llamF2XsJ4qgXKp7UsU",
-	"Xt77gs993yOcj8+J6L1sN6H1ZXyFdoUTuSEJ1DdbdyEMSxkNBg1U3yTXWGfDxTms8fpAh56yVBRZqAOS",
-	"y6qy75VcsMy/0Aj+hWhpdUnv1VSNIAVXLIf67QTS7rCV7nI2X0ZoJRthNIHGfRkpGgVOY00qXpYcn9IZ",
-	"sVelJm9/eEYeP378p4AQ54rIyUQzc0xeS+I2grAvOYinR//95PHRw4xoibogQ/9zySFRmFGQYIR9obkp",
-	"F1bI1VRRELwBPiakAYQ5K7C3kauYpSEvFTUQoulCZ90+wDC7s9PTC0K9LionpJIKXASCnJFX/Dv31MPH",
-	"xx/FR/FhJsHcbTQjVBAsxezCxHaoL0c0z5nW58SqRJp84wLACNHPnJL7bQCdY09xrwJD/z6U2Reh5gJ1",
-	"zwCy3uOYQCXD2C1BC/yC/EbFAkLJRjXsq6stQ7RRVv2E4g5SZuQ3Hy6Gh5aeaMPUK7E8S3Onnk8ZhhJw",
-	"jwDUD0b1mJVSTCHfG/cb53lMPswk5HVZqtk94RrxEVp6+j+0O3Z2+hhoAg3cjyH2QC7JWMm5C/GBmCDj",
-	"heNvecOh+M7Vm+t35ERjLDmz9MGG7vbJj6PLxsyk4r/CHp2T7xhVTJF3b/76/PXHEfkGXwaq628z92WA",
-	"EoRzoomS0hx/hAQTDvjL0TvIbevY/eejh64qu6A1H52PHh+fHj8eIYoZxNSJh0w5xSswzosC0se0ucTG",
-	"BoG19ej8b6uCggnyjUtB+DYjTFvC/Qq1JqweNPqlYeBiRdOsG2PEExBx562KtE+QUlxL4TBhj05PUREX",
-	"xoXIOhGjk5+dndF+fpMBACsEMRivAKmP0YXgUtfiHwuzO8FW/19BD68g++x89BrCs3LSjWuhBG0BaJZc",
-	"/phCcWcJAJ+N6TQaASiIO4ElnNCmwJzy9I7CE2tbGtsqmmM99+g+PY1VBl3Py0YJdqwZ5GZLRfyfPo7w",
-	"Ei9LNLypCR3cEnNxYY8Bk4l9yF18Ke6Ldl2If2miZLX0nX54ivjHsOvt4E9Fwl4VLUtmreJQ4wscytga",
-	"tr2MBfti4JcUxUMv2cis1kqgR1vaxFfqawW0nw2HC3WkAV1z7ioYejm54cQgIGg9BhKVG86NfnfJYS92",
-	"V80QLrTMbSMID+hjulQcKZRo6iNJ4gIkp7VxALSoCHnmft9yJ6x1efSehRhHtM3BguJq9YC7CJ43Vi3B",
-	"mqZw9/OgkqYmsXIAOwOePdltwFoqkxrNRRaXxnN5ME+ePH6y28ly+m78bD3uHq2n2/tRxYdwTt/k8V07",
-	"wKd9RloDxjOaz1wWUVI8WZU/Pg90R/pZPDo9+8/OFDrss6sc+XJU57RG12BEOI65wEzzVaaJyooJL9k+",
-	"BAWo6niSiGaQLSAKUIyxjBbBOcN4eN1OrRrrepe4zCK0Q2g+Y4ULS8FOWL4m2A3afnjMNC8YWBaOH7BS",
-	"MFoLHA/6BhH0yYkaay9PLFHT4ubPzDzrPHZAPbA7TGKrKOrtZnH3/XoXIIE+9awdvh2nva3hCkcz9Atg",
-	"WTSZybkVNVxoY5Uovib40fBCWYoU7+CAkvrh9wEzcvibFcfqe6uGcvB3Jf5zsBLdWemWvJjJstiTIg5x",
-	"boyZOBTLyj2qGDUM+/Dgxce0+U4Wi70xdGjz83XZJwTscMCD1Bk0Ef4/Jh+sje2LA2OVQuFq7YZSxXfd",
-	"5Vf0hlmRaEcE4ytoUr5bEHg7WFm6+jzGNVAo5DF57WqOeE2OnJ06vxFgNXIpJiXPXe8sKqAAW2gdhP3z",
-	"MdY/XhAh5x1XRUUX7qvWHCqYQlcaK5lh3ik1d5Vg7Gs4fyh74ryeBV1YjQoFdwdbDIAw7arUgGtgIx9H",
-	"2BczKjr8e/IbL766GnsMxfQyG38Pf/dsHLMpIWU63Nq8GKLmbQ7JrF/aZ+tezD+Dc/ju4lpBcmhgporb",
-	"+25OF8e7kzlLXnl/FHreq1C48yZdLm+PqwSyerbhOO7tbJxYkizSYv7S/vw7buf+r5XOiu75YkEoW4KH",
-	"ADx1dx66aoJLH404ZKkgzicOf+AiEPrCshZAtqwwwLYZmpUT0oiSae0cwTC5EwCj5bKyglzJqq1Rg3g1",
-	"LkB3zggttWzTTSLCnVSMCvCKb76X7ETHslhg5Sx/+7UYl6zzJoLP0NXu7zP8m2qEvvN1wm59n5Ok4vn8",
-	"1rXX6OGZ/LvzIcHi+iq6SKw9GYUzWtdMsGJ3R9EWTRcLupy4mkDJ7f0OG8cOchxtdRjt7iC6bFPv0+OE",
-	"Il53GSdUhEyN4lLq7+rY/rs7E54jepyKD74Z59i3H97L2cCUPcu+pODY7aNkhtRU68hxIaE8/ZPs9PQU",
-	"YpE3rN7bOfL40uQR+sHlbhz6AD168rgXZ6+AxuJMiU367zCM6IbNNq4KYauDxhp4kB4tHaQnf5CDZPmi",
-	"790CXHb34/PWYULgc3hW1vpE7OFMzBwsbuOx8Ni5e3FZhcHu22nl0/8QlKEYkco1KRq7Rm7o0Ji3DQtD",
-	"e4pKs/K2f4x5816cQJvwk7zToj/u4cIHoLP3gVxc8G03zn1bIy0jbNp41zUKkD/zuzOBWyuh2Kv9AnIb",
-	"22JVTiC7rdGtObLNId9uuC9aEd3zCvOg9XaPkM+Y3nZZJcCvw++sIYH7/lY2fPWwXpN+GXjdLPSeksdv",
-	"VisxSrYPNwtuMKEE+vH6YXbhsCwt0195Tvt9GegPv7n78JrB2X6gl/dT77ah8avgmomilQgHuQnw6++k",
-	"HeoQV8HhdtJRf387akmwj+MZuQCgsUf6yn9rfz7khb980P8prvxrQ1W48AkVbL6nvWyEL+8b38z38PvB",
-	"1Tcc5p9iK//Mb5nfyQdQHbcAEMXVi9cZdJw4JmePHrko31xJMbX63QX6eAH+HOIYY9bW/zBqAZq//cdn",
-	"+w+HM9fM3JlV5nzCTyZtZlaUUzBz6wP/gR+IUTrpYf8MfPISW5MRu+yQM2V3GDfCAW8wX2s/O/yzT1mL",
-	"7u9fJBcH3l3Imftn2Fu70NjWKuYzjc2Fa1LXQM0v6kr7HJNLJxP81pNvzh49+tafdv8BtieW0DndwBLX",
-	"OT0kSxz+nu9XlKeToNfXS+3THjNXj81uWcctdmfZIOUN3BBdDtLLLPPo1Icnd2WFUPgpaaC99H3yD74J",
-	"8bJS8SML894XQAwqgUOE1ArcGaOlmS21dl0tvLUHh2fpSn9F6X4NlfpfYiGnLYQ37IvBqOsRFvhfpnwv",
-	"aCq+uA8TE3pxqyPosQmTIh9HdqkfR+Qblwdnl/WtS+AK6X2iIB9H8ELnSYilftuGuBGphXFOfUyenD52",
-	"0XMpSUXFgsypyWeElpbOiz1tVMVOunnUdRM1e82rxVWbWH0ISek/7yvx9JGUEZgUvr6HuBp+iFSLcE1d",
-	"2H8goMAlxGnCxA44y0B4E0pDxF2Qz0XxzhfEOBzFr5SUk50J/mYy2QMsrVEIEsEDQyaQsUXkZLILdVPe",
-	"G2hD/8ci6B5BRW3Rr5QUhF8zzA8FK+3O+4aN/enKtn3z7s27q28BUZRjWrMdjVy9fweZ31j30WhXZNYX",
-	"wtxhl5t4tGbCVXXAbQ4V3+55h5cbWEY2GX5wfRbsPYVkh8SHgMJa3imOhX8v9skTqbMsdhWUXv6e2Gsc",
-	"fdxJvx017J7uqXdqcd8M4Ie+9nRIHPS5VGa2t1ScYKUFhw1+P0DLuQb0iNUo++RutDXykzr5FT5yH0o5",
-	"luDvq5bj3PeTNYPfWi7WddEW6tIMK2EPDHlv0fZwmE1ZSlf4xCHZGEdIkRjzrPdDYqw64UGvu8MGEnfN",
-	"VdOSa2N0r01/1eAX8dlQM66hNEgyNXATnK5v/8tYcrXP8DAej8YKblhh+S9Ab/kkAGilYLFkkMS0O6V9",
-	"e2Rcn6bQRn1k94JW5VaD8B4ldA/W7hRVmXdY885AJlaXNGcdYeL7QOczlt9A3rUsXcI1pibhX6CYAZRz",
-	"MYSWZX9PSxcWjSOewFAbkDT2546A+bvdYVjIRnznRDZiL1Yoy2/a+jmhaE1dlwu4e++YJe86kKYug5/k",
-	"9SFvAvv5TQ4wX8aHKwJtIPcRVP5RztHxhQMoRvSM1qzogM5AY4YBoRSP/ZdzoReS6ZU0OH9P+xm6C91l",
-	"vwXU3F5ub2j3vtmd+RYfuRfYsxRFX8VpjE7cOzuN20bwUEbLfhVjC0CarFsRC4oDEaoRQ4j1luZ3UgHi",
-	"iVFFATQ/kLkB3+4fVHq034GhKfyGExpA03f2rBZFomVld3ddeSr4F8ADC4ZgdpdbBPlLUrS+bsHm7qDb",
-	"P0HjBJftZNoVYH8Fw8pSWzsZM4b8MICj54ZwsWsIAg/tCRaD3QQ5sb8fnJXaHf1HZaV3kC49p4slhrJ3",
-	"Mi0KVmDX3i4LoeS37HLDFp53dt9t2LhtQto9dB9i2g3WV1L7BezJf+Ca9BGqrQo6kbE6P+uXKd6ee7g1",
-	"N0ptpMvBihYEwt+3m7AzbHJ/9yCy9U1owRfSScEjlFmzZi5V4cpm8k71rpyK9pZ23WGtIeFOKbiYpooK",
-	"s+kMbk7R9Bzs8pqFnru67XFOgN9bZrhzbvOw2mKfDiXr4Zu4uH9YDsxz8DsqUrC85IIdE/yTtYzqxmh3",
-	"jcNwrjVxsLiBLV0tWikgAfkM3eTc3RZAO1b0jLemmNH3N01fBq7L5uG2o51OZDOgPMd+ygDZT1nzZyzt",
-	"8eYo9slfrt+8zlwUoq1joIm0Kt/YWrPctOV10SvqNktn+PRS12gzY9VqxdR9Xhl213Tb1TQVm73mU/Gm",
-	"MYfcON9bNbJ111ibVjYgJGeMFiCwfhtdM3P0DMq3bnGa3BnOy6fCju8RO526sbFyIstxgHTFEL/m34es",
-	"H2bSaip7Knj4gtAK7ROMdIIc4tigA/EhdQTRvkqpBG4Nmxge5vZwH7/na2M7u6MR9rtxOxcXRDtx4yEg",
-	"YEPYCRxDqeW2DsWYFkdYDwPyGwt25CmZkbNH3VoXRsojgPcgfNKoxSu9PYzmISgb75Zr/9C9JI10Ow73",
-	"sDZeLQKOZh/njSkGJ66t271rwNnPamvRqOeiaOXVH7Bm1AtUb5go9oGI8hIfqrAAjH93ArumyelbAFtp",
-	"H1DW2AGScEFq2H48zROqIn3Je6iSSKFwBySijy2dDnAJLPVGvve74PD789Yj1WduowAd3/ZJwGp+kJXO",
-	"JgbLnLu+1cUxuQ5l/Su6wO4BmhmHqcXK8AO3OZyME/x9S8nFHyxLXbqDdggG6Azwv5rAcjXG9kij+8Py",
-	"hkYVwUUcqmOf7SQ6HR+wdXvCoFxnhtBYOSkn8YlDbgWOcNiT2HHhA+RoWlKRsz3Zcth/YqOa9A4fuQ8l",
-	"CTvt9vTF4tRD1BetXIRx7kFlerXwA4DhjY099D4Bt5dFges9mI/VkfN+xdMPiulZZ+TExrVhKI+8nc94",
-	"PgstWvYDt3TVYWHEXfUxZIOeNVL9jv4ejtJtCi/OsNhXEMnt45jmNzuT1rctTolwLAb5e1Wb3KMAxyKL",
-	"oDmpRmjwr0qBmIl9iXIoP2m3I60cfa9k3dL0AOjvTsPhP0rd0NeyU+KSULGALlsX3TrOVmMBFN/eAGd/",
-	"ltjdmRqX8h1cslZrNvYAwe+gGreIGFff9E5FONsypGk++Ctj/8sH98EHltDBqW8Ut8bRG7fnriKswRZm",
-	"UyqcUXXH/W98i+2UUH0fr9kU7TVSUxGvkTeayUZ1GntigqQ1O/DvBV1EmkSu422xQqPECu20pspcuMCU",
-	"BppZUrKCNPUxcW1H0TscGiOyL3UJrXpdK+MeUOGgi/rJu85Lsc7YsUaXFRcv8BMPV1TVbNQI/kvD3M+O",
-	"17VZQO82e6ePEk1lsAzx/dR0bAc8UG3HP2QfrXup8vR+SFEg3VT7QpLMqbb2cwEwMOSRrFtRk7iOnDd7",
-	"UjbAVt9oNr6HJ+6H5thYtQ/JsaXkXgJYFV14t8b2TjgbjECY/sFsQCTO/V7B7ZjxDdhH7RQTGsT3IX9g",
-	"2Z5mnNuTf2grztMQasdzQYQEhagXL1OTz2IZDFRMf0/a7f8E2cUMSbr/ezpELomf4ufIJQCCQ0KjVNBG",
-	"mECTMe9cw9DfRVscAz282tCF9g26t5/E+Wxjkt2H2WJQ+esM9JeMPDczpgQDzNOLK98J8IJ8HKH71PUi",
-	"7bRbaMum3r1hIehCm8OSkeLaM6kNTN9OGgCD29sX9pzO2eDpeAX77Owx5D2det+nkbksW1drLZXRd+95",
-	"eNqnTaDJ627f4aaoM8Lzqs6Izk0NVCOisZpKckJ2/ikN9vGj3jpnofM6sbDHQ1eFJSErJsD2KVjOC+g6",
-	"ckHcUjdlEFJz/8rvxl4xHRxlpJ0e/Nq6exWjek+gBp7PEMROW3EATQwBdOVzlvZSC8aODNVtUBo1qhyd",
-	"j05ozU9uH46+fvr6/wMAAP//",
+	"7H17l9s2ku9XwdHuOYl32Y/Y7exM9x/3+JWJd2O7x21fn71jrxciIQlpEmAAsGUlx9/9HlQBICUBFKlW",
+	"dzI7+5fdIolHoVAo1ONXv01yWdVSMGH05Py3iWK6lkIz+OOFUlLZ/+RSGCaM/S+t65Ln1HApTn7WUtjf",
+	"dL5gFbX/+2fFZpPzyT+dtK2e4FN9gq19/fo1mxRM54rXtpHJ+eTDghqypJpMGRdzUkjBMrJcrAg3ZEZ5",
+	"yQpCRUGW9jUjSSGPJ7YR167t9onQSwYjrZWsmTIcJ0BhyDOpKvu/SUENOzK8YpNsYlY1m5xPtFFczCdf",
+	"s8m0lPk1K+wH7tlUypJRYR/mTBnKYbLrYz+1I/ru9PS4bZILw+ZMwWcLyXO2/RXM2CwYUU3JNNF0RehU",
+	"NoaUXFzrjHBBllIV+jg20LykWm+3+W7ByC8NLblZHcnZkWbqhueMwNvRdgp24wbXt2rP8a2v2WRGK146",
+	"wnLDKr3r0x/sByu3Nl/DCKhSdGX/vhZyGSHpj3IJtOlwGnAHvB6diWJUSzF8YG/h/diQVCOEbXTwFEu5",
+	"jLWjmd0wSN2t4Rq5q9l3VM2ZAS5X7JeGK8uXf/MrBi148rW82bJwYLyWNJ3la2fZGWdm98qnMBE5/Znl",
+	"xg72SV1v76ucGjaXahWdHi+iPwtaxcixMUVuRw+vZm0viXGVq+eKzlAqFQW3jELLy85AZ7TULNsYu2a5",
+	"FIXbQDPalGZy/v1pNqnoF141lf3D/sUF/vXd6fbG/hofj44IIPfrIGaypI7wkiPDmJ33zFNuq7kNcsP4",
+	"1rqI0ropuHkhDC74xgxz3LaRFae5weNjfX8/IY1m6htN7DJfECWlITOpYM/nsqqsrC+5YEQKlJGyMUxF",
+	"Nz6dGRT720/GSH42k4r18HJohgvz/VlU0jtixdqoWXSMMcanZuLJ5r7LPIFDF2G8fvqxFXtK8+um/sD1",
+	"YnvFUIpEThAU9ZosuVlYynMFS6Th9BVNNWVKXxC3ac7JinXPlc5hueDaOOGQOOgbzQrCaL4gBV3FG6mp",
+	"1vVCUQ0LU9EvPzExNwu7IR+eRRZRs1wxkzgXazpn32hiJSWf2TOFEdqYhVTcrDJyzVaayBmZWrmQERQQ",
+	"ZAbroDNiRwKnsT2WkUnFjM8bBUdTbPQx+fC0VS+2REQPB2/PpaTaEMvKtudhDJ7LRpj4QStnhglYcS4I",
+	"JRUXjWGWGLA60izWdl6H4VvtYb3Rl8UFYVVtVmS5YMKqcFwTIQ0e32S5kJoBFWelXFpmiG7shdTxzbSQ",
+	"yxhfMcVsV5a3tJF1zYpzQg2h0Ms3msy40obUNL9mJiNO+bLMTayexFRGpAIhtPQsqhgt/ILbRuwwmbAn",
+	"wt8m9u/OMeWU409ZbO8rpyNvLyRS8BtN5FIk5FutJCoL61+/APra4VKYRFwpasro8tjF9aonMXa6Bct5",
+	"wdbXjZJKFowIOZXFiiyVNIwUvEj29Dp+umcTzUsWY77nCpYJWM9qvlQQCppiXBwY9iWxH1DDyYgUjNQl",
+	"5YJ4pSY6WMOZinGQdJP0pDknlW3rW/v3QjaaPbAsYk8u8i0luK4P4j1EVuxJUSimUZLWUhngN1By/YNS",
+	"CuZXoHdlN09wM/EbHHdH1qqJwAKd9XGz93zl9EjYaxnIobBcjuDRo0WKiBTLeb1IHMW5rDkrPuPmiwpo",
+	"akhu96JZ8nxdrKUP3AL5p9vsgK8WrNw1kiXlqI9QQRhVJWfK8tbAYfH65izBp6DGfKPDknOheYEMZxoh",
+	"WBnlJl7ffB8l68+SCzxPNtUrzbSGS5M7x4liJV0RbagoEkd2SQ1L0+VHKgpWENimVuVwykFd0pyBsJzz",
+	"GyZIUw8kkr3lRudUmWa79zezOI06DdbULIZrx5aDL6lZxJTtXxrWsOLzdGXYUJ4C6qZkU0lX32hSN9OS",
+	"51bR8FscdTiYmFU7yALMH/MmdcG1Mm0krxslm2kZtT6sbMf2yLRHs+eXNfkvpNUI5vYNPLiNJAsuCqYI",
+	"N7ulEqxw4FFPo3ZMmRcYuOZ+BTfov73Lt0ixsaU3OHlL+KQEGrDDtlArpY5tMVDDuLheo87Unui0iO+v",
+	"Vlva3sfcGKY+I9u6p6hsw1aRWn/mIv1MNpFz8WpBFfMHfUENnStadbd+20h0y8EEpZizoDShpmBVYabJ",
+	"TMmKWAa6IKdkueAl29Tz4tvUmwAS1IQuuCFzyTSRNwmdCDgkRS5lV39ap2Q7jtIqHPMF2BJzqtSqnU+U",
+	"QorljN+MFgqVNGy3IhC0MbtB4ntfNqJIzRf2wphxacsZKYbCh7s5ykqsbzSBfqMka+qYGXVDRjj1udVW",
+	"kGTwdeb3XmdJO6TocEF3A3lh0qHK1vJ1tk27u7pT79AoJi2edUxf69LiQHavaKftxTVygbyhvKRRSf8D",
+	"LTVDgW7cNdhuALjzFGhf4ZpUNF9wwVAHzYJG/u6nq4Qwk0tRShoRjFaMeiaZ8ZJl5PLFqwvfH+gjYMmP",
+	"9tCSbMbFnKla8djF4erHJ0cPH3+fEardFUoTvZDL+LmUEjof8OKDn5dcg2xIXEbBCLLdxGuwjfj9C9pd",
+	"EGFck7mUhdUjbZNBLdm+LGzoH0KaJ96oNexyb6VI6krcXXSg/jrFuwbNtTtF4Khwye0uiadIhxPcMKK8",
+	"u6BiHmFb5u2J6wPHm1Xm1iYjcyWbOsPbqr0z8Yp9/tXp4xHGYWUxwkFhX3fji6zFuA2dTZYLtNl4MwEt",
+	"Cqf8VPLGmeVtX0XEVLCxAtBU5miUrVnF3RxjpH4etIwNCVEUap0qO/kQDCZXjInhjDgr5bLbePfaJbVJ",
+	"ki1BZvu5mtGE1lTSscOraD6SBskR2wcJR6E7A6NUADtPtEF7xj13zrAhygU17H098OUbJgo5wADtRr7O",
+	"bEC0zDFQlys6K+Dp0ZlGGKLnijS3BrdCrwtn84qL0sELX7DPLGRZkOmKcKMJByvXiZPvF/Cbu3YzTawm",
+	"E7TU2BnesTZ//wh8QcH43HPAdL56eHoaeTGs/+ZsUOZ1rT9hVt/AkbQxoJ2qRJTc3le2cccBkTTCtZQU",
+	"l2w2Y7nZ2cAL91p659dKTks3lOG7NW4h/M8nr37ybLJcyJJdwCXFWGYxklQMvBrRw+SGKc1Txlv3MBz4",
+	"jowDDSBLqgQX81EzjCmMfogdmnUaz8LixvjhRcHNyH33Rvgtp9mF/WcFe6miBfOmcqkKptAetL27ClYy",
+	"w9pTqp+tM/f+X6wGMPz1y2ByH/b+W2cn3/U2zCxmUAcdEAM55AzN0DAEUHVnUlktBhVipY2zFJRSXrOC",
+	"UIO/9uuIFf3yEh9+d+p80/7v7W2QEDIfrPZXN+YtmLbRCwM6FSirF6RkM0NkY7I10UOeuB2CXgqrRjai",
+	"YEobKYvdgimb1I15PiLMBA8D/C4se99n+BJ+0C583xf4VrcjzwC9ESP2nahf70Ur9fZxs7pQDHAx6Vaa",
+	"SJEzJfS4u0NQwNb7e7uzi20BNbM37cSticGdUjb2uGVEFsU50QtayCUrcBtktnGjaMHBdb0+i359XBSJ",
+	"uZXOIbhx34TFpKXbfjA3IdF0pQh4RQ7RuVXfE57laaM5096MUw3vrZRLZJ1o+FD0zhpfyEIyMLwNuNd5",
+	"lvSs4jryE3RU9qsfPTR8ROCGEiGLmPVBKlIrCbbHc6KZaeojwVjBioxoPhdHXGRWQE55UTCREZ3LmmVk",
+	"SoujUs7tQ9vukZ9BRoyURxUVq8ySfZWRJaPXR949nxFDr20zVjE9okWFDYhZyXMr1hSnZWYJdQTTywgX",
+	"N7TkRUYUmzXatt/GHGTOfJErqfWR5oZlxF5i7FeGKUHjzpqKaU3nbKdWs+HOvWFqheZ2XFRNlkqKeYZO",
+	"eJATVoMFf8s4kaCYUatXOnEeeHqek4Vcwq6xx9OSoiVlpx6zwV1+8lG+uXFO4P3jM6+5iKuLmt0wxU08",
+	"GE03ITAnIsrQUgOhl+eEghXaxSVlhLYO+oTf22ucAxy0YYxuHj3+1bWoyehVPjpRCO9bdcwPZ9n3n1LO",
+	"twhDWN0uGAq9c8OFFmYExk9LfAPlj9X8prSkIrdbR8ju9xDbwbXfWUQqog1drfk8QccYLC9/4uIabNDR",
+	"izqjKi6eg691u+vggnemO240K2fnRDBuFky5I0VIhUG5ZEFvGKGkpspYZXfN2tgxACwXq9084RbLL4ab",
+	"AX4c5YmOoWqbJZJBcG1g2/alaDNKZ0nRfWM2/CAbxrXI9TXERdWy5PnqG01s+7t9hNjeoHA2fzZvz13X",
+	"bnd7o5s2GDb3i0SDRWngz1LOowE605TnNkTH1IrdUF7G74heKIXenSJk2VrghZjf+CChoBFFR+LjdfYU",
+	"M06sOIKE2I/pqlfW2MvHE3tUjgyijdg8vj/baSnxR/WmteTx9zs+jXuOQnPRqZUYKTYs2A58QyMscPD+",
+	"YBNcb7h0COePfCfFjBfu5OwLwdu+2ibD5xIPBge6cjH1d4NIGMn6WLtPUiEfIcTtXo2iGDSWCFhzcfvD",
+	"1BKt8oHePR90Zb/AFeo4P13ABAZhBX4JwVnIJF2OCHNwVG9Xxk+hy9Utx8astKn94y4oe504UffAsHSK",
+	"zXMCoy2HHBOK6cU7eY1uga2wf8VMIh/DfdGbkgEvbY4NP/XRx9FBBTvGCPHasR0M1/Xv1HZdM1nj+bS/",
+	"vTJGnR+pKpZUJZxWYK8fR4WCGcrLeNATqvvcub21ofZax4ULG4UY7wtS0RWZMtSO4nlTYuSQ5tSwJV3t",
+	"tZyJQGdub4PNfM4KwgWYYom9yrvwPKfO1U1Z+rA9UXQ+IHROuRik0DCrDwpm5cuSz7hldcPza7AZFKyy",
+	"Yg1E1k1J42qNF/x9MT8YmUikVUSdXnqON4pCMp24aRumUk44O7QybkqFQe/Y6q/sS1eWO5IBUqfnoCxr",
+	"unY13Bnq9JqZpVTXJPg2Wy3cBVEtQA1PuLcTtl1LTJ/uB/T0CQpMDyco7IbuysvZDPRmn1EmhbDaLKSN",
+	"uT/gAWZoRtceOGYHsT/wH7ijdezQdGqtd0fCwnpC+EGHTd8eo0F2dHYf7lwfI+QZqE8oPQvpmzHxHPPk",
+	"dUwG9noZ1hkum9zorokhiBpvew/3Z4zMlMHbQiwVNszt3z38U0xN3prLT7zi5g4uTm06ywYzqoadt7ds",
+	"l1yg7dwUu8F7Nt6uIL+T6WMCUUrnlvs1M5qAFpOIU1ZjbPVrVhh/LwoMDU19ilIMJVb0ODqL5+rgw3ig",
+	"dk5rmnOzeh7Ndj1Fp0rwRw+6TmCDg7XdnotCT9CG2zjxGbuH8Rl3EsCGG3doZRWMXWE4nfFh3N+r9cjH",
+	"wscXR6NlU/nb66lUySZ6D51ktMgvjTQ7k+P/Ci/9frceJcs16V8rXlG4gWA6HP5/CmmFYK+6WdPBOw0Z",
+	"80qPYPM0tcdexDYPMBhoweaKYhhWTmtnjCksfWODb7SPo9wRu9qNkWkDWCVMxB9KrrHORc3fy5BGHQ52",
+	"3BmPoFmTH2u7v+XI1qPj915Ksrl9ditTfHwrfbdmSyzBWwK+wtOBC55knc12B7UXM8N7wsMEkhRaRO8j",
+	"e9g2tG9p7GCdGoPfuwt+argfGJ8vxibBJ4e8DK1thDkIQr2532kiPj9+PV1+p5sIuo5P5oalM+jjk9uh",
+	"CVDD9CSmFY3h9s5l/LCD6Dl7E06aDy5w2m3yUd6T3VgApuOQaF3FDiIgHcf3Cv1+7+QVi2UGJpVluImv",
+	"q9oDdNxuiGXXarFlfa6pFa62p//6+PFf/8/fTo/+/C//9Olf/7nPk7eWZu74erhV2gdQJs3tcLF8hnen",
+	"GKeL7TH04rYciKBds3zYEuHHAQ0oSSvnntmWjo3eWqyhd5fORXxbHMv8ugdYJ6eqIFRfazKT6pxoXh3V",
+	"4Mi0/2muM3J8fBxuxmhQaQTeDeJX75opaqRKaHgAu+NmGeRiRyyeRtWxPrIprert+RVPq4FnqVa/xD4f",
+	"+rXmt+hcc6H279ywfCFkKedxf4lRPBaM85O9RGPoLDUXhE41E+2NGrLZqxArQwwrywEBM8BkncVfG1y7",
+	"gC0HJHf9e+EZ9o6lY0m1+RzNrHjvgBcQQEKtiJHyglCMNSGXL1/bp4LYcep2DzXC8BIu7Zfv/wPyWnxs",
+	"ZwSzg4sBMuRPa2L1bE1SWykdldEbC1MnsrNes+UwTKCNCBx0+VvBTaQirOBGb4evws+DL7UQXxuJ3hwW",
+	"t/zOxys7r3pG0GkPcU2aSFGubhm07EEuokaHPsG1sRS+x8RyvGW/NEyP1U+H23mih/fj7bN7TR24/O1Z",
+	"/vVfdrNZ8iR/zZbBzzRiWuxLzVVSekH4LTcELtfBUjtMSR3kkB9Gg2wCgXjDOf3Kvr7O6o96o5Tj7nzX",
+	"a4Lc750a8ccNUuiiveyKi/bmll7+lhE75mbog2sqRrRL904bNzSGdmy5BwFkeevYDgkxQbb7vjldKiln",
+	"I6d0qOiT3rATP8Aro1x724Zkf+J7QxXc9KVC67Tzr1SVFK2JSXMw2sRMVvI6rj/q3Dnig0Z6Nkqs4/fQ",
+	"fubH3DfhdwOyuOLbc/uc6uDDZWS54PmijTefN0xrVrR5Exu7e+h+jsKIjVrpsNkHxv27TBHETnFvjYvm",
+	"HZuQ6q9e2xQG6CvjLksriMYG0FFuFllIjkJdY3cg37YxVPdQbFjC372l5Q0LU8ChW40jkumRpH97HkSj",
+	"/UYAljYl+7+cLXfacFyPYTmwm+iMSiqi1raSs6GxYPmCcpGwYLGSVR5UOPLU5xFs+44YLQcPIGEm89EF",
+	"LkkC45UruoIMAcwRPSZvhNsBC6rJz402RLFc3jDFCg9lQisIiV+wiqyYGbdXK1qMcF4EdojA+Eh5PdDJ",
+	"tRmQb4cQGmhte9hZWL7OWmWBAcJC+LWK8hBcTba5aJqIdHTZ78MzyjHs92CJoONuTB7aRkh3B4MrE+jm",
+	"2kjFivtL9mzzPD0Nu5G9aymfgWbpBXu2YDFTxOEygfdbt54EmTZSvY0zJzkVViFwHDtudx5gTeIZt2Hq",
+	"/cm3f5VXEZOml2aDyP9XeRU366/PLmIfzUGXsgJuygBtnVAd0DNdRNOeRPEiJowgMflnPuh5E3ArCm3u",
+	"IGezbkhMSDaAb5gO6Rw8gnAJ1iz7npXsDpNluF29G9WzmaTv4nncCPvQ1p1Pf8eSfvB7gUuf0xRxpDtA",
+	"naADbwud3amzvrMUxrgPOQ5DcXOAthPL+qNskij869N4yuZcdPAb1HBTBy9KFvMTv2IFp4IUAHboWnbL",
+	"Y/cqxCC5KLucKsVZQUpuTIkoZs6zppt84V4f6LW2w7mEDxKuPEkLVrxKqCkQtbk1rqrJFwO7x+bTA4g5",
+	"+RwFO2Nbm8ZGo4m1jodJ9Qc7PdFtbGJhyX73sU9OPPRn724n4e/YOSi/IqI3iX0doJuXjF1bHdQyvcZ0",
+	"e8GWdhT28QX+HvjRcS5VbZjgmHHChozeJPfdQ/5HOxVEi+7dV6Ojfu54u1QuU3k9ynXGv4BORRsjo1aW",
+	"nuAu1kDEzqtkSQ7WMDJlKymKTrohwJdRQWyPFTU8J4oaRjSDmN2Bk4G239eDQ+D0gtasiG/N4Dn1uZ/4",
+	"MjGSCLm8ID7iGX4duFnx5cFbNURwJUYGzaFhfDNsf7eRohNB3InR6lCkM9z+mKvuknfXIC5XvUBoJVFC",
+	"nn6gq5gxqaTR/O0ffcL20mMWa7jdartgJYNcVaRajYipwF8D+cqhrsbw/QBGlUAgW0erspqjvW0O5Isq",
+	"CubgM7LtRR2SbUHhBwh67aY0MDEd7hIVj2K3fljXB+3l3+pyulGR/OdZg27igYGYSexikJYYSDn40siN",
+	"iw3YUJxWVuJCArJG4bJPrn6gj1sMN/6235YJssCEUcb1wa2bVxkXdT4oKlVvghqPC/QEE7W9cdg9XKeg",
+	"+Bs90Ky0daWxU3Hfh9H6YcRo8pYa9o59MXps1ldUMH+cPDytptx8nGTk4+Tx6ek1/HFOpoAJwVSHsbYn",
+	"XceTE6NjjoHYDI9Ebup9qNt/pXgbApZ/r7RvVgASMWaMJWEnpdry6FQNbCufkulLDY1SLmRjclmttexq",
+	"NYA1r+KYgZOXtMKdaodqpwAGeXmECehxt1EaizBaN8ITZ+sSvHSIJdOGl4YkssoSKextNQY/PWjlCBB5",
+	"IX1kEozoOyEzQ4aHq3HgidcTj/cWDb6rZ7KIMX/uf97TGILfxzsu6erf5ei0+zjODhxp/20UE79Sh/XP",
+	"xQ037L8JALay4pi8bDFppchZhjV9wJgJ7p6QETguBHIXprfz4tnzCqzOnfJBU7mV0/ToYYxTb2JOrJ9a",
+	"837A0A+44Z1eaFlCMSm9hhW5doXaNYA2quHfIgA70u8WV0qszZHYtCLhA7gRaVasw+xDnHzJb6xma1dm",
+	"ulqDtAISmm4Jmj3zMyIcmmZQX9PldiEXlqajwR3iYwqRRBunQcDK2U7MgkdjfA6jCoetboelsMM/ODQA",
+	"alshqiEpneY5q41T4fISSjF82hvHqC1QFpyMzvvQownhkrVgRiNYCUcfD25IhXztFeTlOoqPHzw9gz1c",
+	"Lhc2VXGDlFbLMkRhs6TgaIZf0Lpm8ZOzZLNoUsx7F5aJQs/u+6F3Lxo/QtzNxwmp6IWuH16Zi+g5wDUB",
+	"MDe41l0zVieRkzq1NyPhLMyYKGlf+px+UMIuyMxB3vOSraE7OZgvez3WhirjYdXQbyDJXAYq7sj96lbP",
+	"xEH1sE7Cze6Lz40vV+dmy815gK/HU1A1Gs9CwEGWX8IvW4prt65t6/OLXlzhEBpscEx7BNHqG5/tWjk9",
+	"wN1r60x8CTCHniOJFFm3tBwVYCEA15BZUIF1PJy+YzdX3ZjAHudwa/Z0o4CQL7XrjxrbYdx549AbNioR",
+	"NBWoFQUim0HbncycVB5uqjiJHQ5HCITTczew5UK2cNUwNQBSizcfQ4z4QSoyZXMuHD+uwX5hqrlt3zsz",
+	"45gQjNUJ6ybV1wEcluYAuOmQ3tClyBN53OOiI9KeYYfqkVPh3JlOtBahnMsYrMQyusxPpSi0g8yFUpFh",
+	"oca132imxtQoxolA3GuktWTYwpvtghQI0Bwvj7HDVyxnIWFfk4pRoUnJtAbyZugto7obbGOJs4Yjdxt8",
+	"axfBMhTm2tO4m75WIPRDK3HDQnvG7pHehY86HhjwNTysN10too3wcOCsvnzEp4Embmg4OqmNHG+I77Pk",
+	"5WyJpbgA6zmqI3qQ5FEo/QjzoEkhc31y+eanl8/+87jCWmf24A316cCrY7fWBSQ2kI92HT9OQLyXS5Am",
+	"WKPF89SGkYpDpnUiL9/Zggbo0j/gm12DTnRrOXRsD3ZM0bFjJSkMtntNG2EFGhDj2E2UoUe/nh79+ZP7",
+	"9+hTPJK/lPN+tILdwE+dSIRU0u/RWmZL50T6RQ4Kbfyr1HiPYcMW6gpe7OyhXR9YUYbvY8rGiEChhRzW",
+	"gRwaStrhtJEXotIhqG2v5tQnl8WS02cmBWqw7Q6FPo5oWXaNqAUTK/gtxrZtfdchVZDt5H80Ziwemoct",
+	"HBFM5gr6jTh9ooP9qxxrxc9pPSQlHB0EXfxHvwaK0dJpQoAfRD2GqDaK+YTDJZtaudKU187sM1cboN1d",
+	"MMi8Thzvri6iq4PnlcKVc7dNVw4UeS3j38mlnsTWeUMVFYaxUYSwp/Hn+Fg3yyUDMDipJReg5ttL8oVH",
+	"oYWKH1avJLatc7hzppTQL5+j4u3fdk2w4uJzOkQLsRLsckQG5T87J78BQnlFv3xdI+/OzvcbslkoaW+r",
+	"I5YktSeuvJzeR3iNQfIr+Q2LxdL8KJeOMQNgOkUTMEaE6GjVbl0zX4uUO2SWkhomcrCi0hSgzYzy0m6w",
+	"NS+MoqA5WcUs/hGg2o+b7zUvy896yU2+GCas7cjAOt4GsDiEDqvwilXc8XPD1OcASRQxtBieX6/WukH8",
+	"TYdEqrlhKf/qKMAnh1syWBJD/sOWKh4NNd63xgSvuInbQnzFb6f1naPbq0U5075CqoMypFMZwhUGUqTi",
+	"0VIQeyOeOQDoTkCym19KKfnglKkxu3o/jE6P6TL8C4eIy0ejgcrKp6iM+MidQZtfdKXpZtif02l2rRLo",
+	"PqCerHwFzVEB8kbmshz3lUOGHJtEUerP/o5wWx3qA+rQd41/C5Uix+YcjIa1hSq06/DHOzXeiG+5HewG",
+	"Qmi8ONkgGRKKIW1xpxwjnNPJZlF67S62hCTot2GNjRtpTUJtnICsE5nQmKC+rmIX3UQoKYyS8fvNFRZH",
+	"jwJKN4olTdoAliqhZFaykC6UxLkyrI7bbakgroxN687AImLwoTdwF1LAgQQFX8GRIUU/xOt6V9DYeccY",
+	"LCRk4Gqf9BYUKPsiqBZSrCrZQBQUnwtWHPEUnt7uCz0aODezj318JhI5uqi4MCGddONkmq/fSjtZaI1S",
+	"SSi3DkDD0GSERMm2UfZtlnBf6xEVTnvspxrLdPrJuQ4zR6SWJHEyG4zs2gwMEwmTQknFvEkVQcLyT9FN",
+	"k2C+CMqM1JoPKXddUEOn1P7icAPPEeGm3Ue2J8KDY2m7HExi30a3LMSnG1ZDXXkpDBcNAxvnRVuHGQon",
+	"o83TsHpI2DISLEOCu647RO6QI7l6l0rOrZo2OhxxyBJ344W+XzdRPjn6f/To15Rp0hNxI1Rkw8YZ/zp2",
+	"0F4tpDKv2gJc+8NbptLsN0v7dvdprFL50xV6X5Gj4qw0IvZiHV/OdRpddD4XLw8TWnbFv5CCz7kJ8VO0",
+	"sXvI8Jwae0TVdWn/y6UARzr1SdQrMNEMwWf445eSuTLUNBEdzhnmkgUerdj1BiCIAJ/xG+aTZnZ6iCNF",
+	"GQfgRd4CDjKbCDTRDDy0XGRDr/5XekVHGCZylhKa1IBHFWqnQlKH/yClxygzJqaro2f2+j8HEe8DfjAi",
+	"Z9uPFwncoUYUbtNbez2gb8fPWa8XWWg59B1Vc2ZGVItL1UHqrVTk78Xx+u5xBAypEsWLUnV/NoOzEgVx",
+	"YGZtTZ0a4XNghFECxYvC7KnujQizGofedTAkrt2u9XXQLTfgOOlM/cwdDnucJxv6QUc2f793dKod0lWo",
+	"55Oq87NxGFPNHj2MJ0moCNilNLU96sj7ty+hSCmh5K9v0e8Qoo5BpSsUXQ5Q5Ny4sLfopBSn5UgsjUOA",
+	"NfAi4W9RdGa+0TuiEodshbuNDASAyr3Ogg1VB+OGqChCuJiP0RaMqEboC7T6Uqwl20ZeEiP3ycFq4wj7",
+	"IBSBLdpCJLcCTTobpxslHNjvExp24kgZD7UdP3yGZyIFPWkgglD85ELP6IhSDO6Lwemu+yVM0bWycXg8",
+	"Orh4zDrAhKp2MOtT6QPyjgc73feR1wbFRwJjsbD+GgSICztz1tL1iMNOZJa7lvzEZgmFZEzslpGmHlkl",
+	"whWHgC83htNz+Nol2Qu/8X5QLCEy7Z0jxrYBU8uKYV1gCfaXtIAfA4e5RSSvkSfLkkeApb7sLCXtrZ5c",
+	"zGSrhkfwsPYvHTm0NnUbaLlWo/oWRalzlwbflqV2RgVLGT+RGEN+4D/wH2T8tnFwLGutt86wsdlE0ERq",
+	"Ij4D746nsYD69gmffl9JoRHA/LCxI/ycN/EYlechQQ4wkRaMquKYPCE4ViJcoTrBWKE3Us9cdtGypg/x",
+	"n0fw0DBVK67jwQH7rGQKv9JKlrY7P1RNvr188eQyI6+unv345PLm4YPj3RQawyyudl9EQ/eT2xYztnEI",
+	"MNkGWvnx1+gh+rOENK0oO0ASQCo9pl3oW60Tnwu8hYwpZOAJEENtw6uTY6t4AnVsFTJH1s7Uwui6hPVU",
+	"CZRLLV+ijMTBJ3zuqzjieHyG5+BpuwFtT+MrFF+eyR5IC3ej8C4MSxkNFxrAEidXiBrm/BwuychXyKei",
+	"yAKqWS6ryn5XcsEy/0Ej+BeipdUlvVVTNYIUXLEccl4IgAiAF2cDmyAjtJKNMJpAGeKMFC7dR5OKlyXH",
+	"t3RG7FGpydsfnpFHjx79OUSIc0XkbKaZOSavJXELQdiXHMTTw/96/Ojou4xoibogQ/tzyQH2hFGQYIR9",
+	"obkpV1bI1VRRELwhfExIAxHmrMBKjQ7/U0PyA2ogRNOVzuwjxWaYwWtHd3Z6ekGo10XljFRSuUykM/KK",
+	"P3Vvfffo+KP4KD4sJFx3G80IFQQLSzg3se3qyxHNc6b1ObEqkSbfOgcwhuhnTsl9EILOCdhvvAoM1YhR",
+	"Zl8EBCnq3oHIeh/HBCoZ+m4J3sAvyG9UrMCVbFTDvjqkPKKNsuonQFVJmZHfvLsYXlp7o3VTb/jyLM2d",
+	"ej5n6ErANYKgfrhUT1kpxRzQa3C9cZzH5MNCQpa6pZpdE64xPkJLT//v7IqdnT4Cmrywytkx+B7IEzJV",
+	"culcfJhBNV05/pbXHNK+Lt9cvSMnGn3JmaWPknNFK/vmx8kTzBr5FdbonDxlVDFF3r35jxevP07It/gx",
+	"UF0/yFzLEEoQ9okmSkpz/BHSZTnEX07eQaZ+595/PvnO1ZgRtOaT88mj49PjRxOMYgYxdeJDppziFRjn",
+	"ZQHJ8No8wTJNgbX15Pxvm4KCCfKtS0F4kBGmLeF+BeQsqwdNfmkYmFjxatb1MeIOiJjzNkXaJwBIqaVw",
+	"MWEPT09RERfGucg6HqOTn909o22+7wIAMwQxGMez1sdoQnCJ+PHGwuhOgFNACuumglz688lrcM/KWdev",
+	"hRK0DUCz5PLbFEpVSAjw6U2n0RiAgnEnMIUT2hSIkJNeUXhja0ljS0VzrE4TXafvYzjn2ygzKMGONQOk",
+	"GamI/+njBA/xsgx5kr4ebWIszu0xYjCxhtzBl+K+aA2peEszJau1dobFU8Qbwxr+o5uKuL0qWpbM3ooD",
+	"YikYlLHQfXsYC/bFwJMUxUNl/Miotgq6RAv0xWfqkY/aZsPmQh1pRA3A2wqGQUZu2DEYELTtA4nKDWdG",
+	"v73ksAe7y9yDAy1zywjCA6qyr0E9BsDJIZIkLkAc1ofVaJ33bV2EvKLX7KnHA1EIxPBUFquDyWNs/APX",
+	"CxxRq8yCbjBqwWVumDnCBJf1EQROnnKBICebmyu6sDNestuvqqUh1L20Mz33CX8YnxSyFxdUL1intIO/",
+	"oLepgesp7hc+AT3z2eLwHjqIXKFsSKwujskH2wmFJuuFotoHAZYMYYBpyYqL8KnV/MCJ/u3Zw4c4QEyU",
+	"CZ8/QE2kh+s+IXfltDYuvDF6QD1zz3doHFsV0b3dKiZv2kK6a5x0m2PtjVV6Ef8fNEseLjypQWyI906H",
+	"Z4/367CWyqR6c37rtf5cltXjx48e7ye33W0qLrkfdQX397trt8a7cC6F5OGwdTycDulpK+2C0XzhctSS",
+	"h5+9UMbHgcZuP4qHp2d/6gyhwz77nlJfjuqc1mh4/oMIrA94EcSdRDSDXBRRwLULIWcJjhllCChzc3tJ",
+	"cnX+XN4a3nJpvrDSBe5nsBKWr0HuYJLLlGkOwALa5xFiVQ28i3Lc6ANETQtzkhQ3f2HmWee1O7xldLtJ",
+	"LFXAErj9er0LAac+sTGG+dLqgqAgopHjC0RKabKQSytquNDGquh8S63Aa707lYHinSiz5O3jeYhIunu9",
+	"DfsaqrOF0km3Jf4LsEG4vdKFh1vIsjjQNQ+iKHRaS3umGDUMa1bejZoWSmLeWkkb12+n00RwiVNvPKbH",
+	"OpBLKOtxIB0OeoSrfdDTfWVN0NJYWTosS+OKjRXymLx2+Hz+nkDOTv/cUaysXlfy3NWZ9VBEvsxmB5eK",
+	"TFdEyGXHEFbRlWvVXrYLptBQy0pmmDd5Lh1qov0Mxw8Qgc6mXtCV1ahQcHci1yHcUDtEx13qXpR9MV+n",
+	"w78nv/Hiq8OjZiim19n4Ofzu2ThmsYCE/HBq82KMmtfv8Ns+tM+2beR/AdfD7cW1gtTjwEwVt+fdEhGZ",
+	"9iRzljzy/ij0vFehcOtFerK+PA5nZnNvw3Y82N44sSRZpcX8E/v4d1zOwx8rnRnd88GCgZIJHoLQvNvz",
+	"0GUTHEZ4iUOWCuJ85qJbnH9LXwQoRisMsMScZuWMNALgspynwA7uBEIdc1lZQa5k1SIgYTQkF6A7Z4SW",
+	"WrbJTBHhDnhc4HPpP5fsQKeyWCHKrD/92giqrPMlhjaiI8efZ/ibaoS+9XHCbnxNwKTi+eLGlaIbYPf+",
+	"u7NQwuSGKrpIrANdChFjlBX7myF3aLoIF3TiEKeSy/u0lPk1JEMMNxztNBjtbyB60gI7pPsJgLe36Seg",
+	"p6d6cYANt3Wb/N3tCc8RA3bFB1+4forfHGhvOJuqla8ekrdkBsymke1CQimnx9np6Snic7L6YPvIRy8n",
+	"t9APLjPorjfQw8ePBnH2RkhinCkhQvk23YiuU7Z3VhgUPaqvkRvp4dpGevwH2UiWL4aeLcBlt98+b13E",
+	"ETSHe2WrptoB9sTCBV32bgsfmXkvJqvQ2X0brZ53QZ+t6JHKFfScuqLHaNBYtsW9Qym3SrPyZngEQ/9a",
+	"nFSyYNWJg7rosXDhC6/s23dk4oK2XT/3fRtpGaFv4QMcMl47b8sEbq6EEliEC49+7aDQnEB2S6Pb68gu",
+	"g3y74B4SJbrmFWbZ690WIZ+Pv+uwSoRWjz+zxoSFDL9lQ6t3azUZlt/ZxTgYKHn8YrUSo2SHMLPgAhNK",
+	"tB2U72YfDsvSMv2V57Tfl4H+8It7CKsZ7O1v9Pp66v0WNH4UXDFRtBLhTk4CbP2dtF3dxVFwdyvpqH+4",
+	"FbUkOMT2jBwAUAQvfeS/tY/v8sBf3+j/EEf+FRQtcQc+oYItD7SWjfDg0fHFfA/P71x9w27+IZbyL/yG",
+	"+ZX8BrCXCwiiuHz5OoPqbMfk7OFD5+VbKinmVr+7QBsvRIcFP8aUtegyxgWS2T8+2z9cFoNm5tassuQz",
+	"fjJr8/6inIJ5gR/4D/yOGKWTfPiPwCc/YRlfYqcdMvLsCuNCuMAbDDY8zAr/7BMio+v775KLO15dyMj8",
+	"R1hbO9HY0irm89jNhSvo3ACiHHXAUcfkiZMJfukh2vOB3+2+AXYgltA57WGJq5zeJUvc/Tk/DPKpk/45",
+	"1Ertk2ozh/Znl6xjFru1bJDyGk6ILgfpdZZ5eOrdk/uyQoAVS17QfnIAVne/CHHQsviWhXEfKkAMcOZd",
+	"tThY1NIsfLhYFNbtAAbP0gHLRel+BWHyPyFM2A7CG/bFoNc1Gl0/KDQVPzzEFVMzdcPUEdSjh0GRjxM7",
+	"1Y8T8q3LsrTTeuDSA0PyqCjIxwl80HkTfKkPWhc3Rmqhn1Mfk8enj5z3XEpSUbEiS2ryBaGlpfPqQAtV",
+	"sZNuln7dRK+95tXqsk3bvwtJ6Zv3OE9DJGUkTAo/P4BfDRsi1SocUxf2DwwocOmWmjCxR5xlILwJwCNx",
+	"E+QLUbzzcCt3R/FLJeVsb4K/mc0OEJbWKAwSwQ1DZpAPSORstg91U9abp2zOxR+LoAcMKmoh5VJSEJ5m",
+	"mH0Mt7RbrxtQlNCNZfv23Zt3lw8goijHpHnbG7l8/w5wBRBV1GgHYexhVvdY5SburZlxVd3hMgc8wXte",
+	"4fVi75FFhgeuioc9p5DskPgQorDWV4ojrPTFIXkitZfFvoLSy98Te4yjjTtpt6OG3dM59U6t7psBfNdX",
+	"ng6Jjb6UyiwOlooTbmnBYIPth9ByriF6BCtt7s7daCswJHXyS3zlPpRyLPAwVC3HsR8mawbbWoeCu2hh",
+	"4DRDnPWRLu8d2h5205eldIlv3CUbYw8pEmMW/2FIjJgmPuh1/7CBxFlz2bTk6vXutcnVGuwiPhuqU2w5",
+	"nhrYF043tFZ8LHXfZ3gYH4/GCm5YYfkvhN7y2Vpt6kgySGLYHeDoAfn8p6looyGye0WrcueF8B4l9ADW",
+	"7kD2LDuseetAJlaXNGcdYeJriOcLll9DVr8sXTo/pibhLwCVAWBBhtCyHG5p6YZFY48n0FVPJI193BEw",
+	"f7crDBPpje+cyUYc5BbK8usWnSlAItV1uYKz95YYDK6+beow+Ku8usuTwDbfZwDz8ANcESgyegin8o9y",
+	"iYYv7EAxohe0ZkUn6Aw0ZugQgJ7sX86EXkimN9Lg/DntR9jCKMilaKPmDnJ6twXek6rTW18a/B7CnqUo",
+	"hipOUzTi3tpovF6mHVpF3wKQJuvirQH0FKEaYwgRzWt5KxUgnhhVFEDzO7puQNvDnUoPD9vxa3ug9+zQ",
+	"EDR9a8tqUSQKonZX14GfwV8QHlgwDGZ3uUWQvyRFa+sWbOk2uv0JynK4bCfTzgCrdxhWloBdghlDvhuI",
+	"o+eGcLGvCwI37QlCDfeFnNjnd85K7Yr+T2Wld5AuvaSrNYayZzItClZgTeguC6Hkt+xyzVaed/ZfbVi4",
+	"XULavXQfYtp1NlRS+wkcyH7gSkAiHJDVdWP5KFuHKZ6eBzg1e6U20uXOQAsC4e/bTNjpNrm+BxDZ+joU",
+	"eAzppGARyuy1BgCkEJSVd7DhciqyDvIU1B62Fwm3S8HENFdUmL492J+i6TnY5TULvXRVAeKcAM9bZrh1",
+	"bvM45LpPdyXroU2c3P9YDsxzsDsqUrC85IIdE/zJ3ozqxmh3jEN3rvB1uHEDWzqkYykgAfkMzeTcnRZA",
+	"O1YM9LcmmVEbqXpxgd66V+50RbCLyIq8NE4DOtzVys0ZsUoQes4hLt3usuraPfHF7BNePppf/74kfbed",
+	"7W4V0RbFARJAAV3xALGY0pfwASAl3m29uxoZocZ5eIZgWgVas3lfRB04ALvU3k+UDaj7EysNACBxa/nB",
+	"D3vA4U53lqaJgufft+zsZyu3tQxCTs+5OEQOpGs0bNagMUvIuF+7Y21xNDdQ3jlfuNAtSipZMQFYE/g7",
+	"N95wYpxURZW7rT/lQCY2gCSuGasxZhERJYZCP3reHWKNHMK7VVMaXlNlTuzZflRQQ/vYd8ZLNghHD+tj",
+	"IK5lpN5bu4URWm+9UMfpw7NdgPwwkD8IQ2MhzVSoYQex6tbc/KZmomXldWgs5Aw0nLou0S1z4cscIDx7",
+	"ky882wPM4Lf2JiO1IWd/Iq/40wdkSSGAQSrchH4H2R++exxC6UgKxTQoGgEDNSCtdl7imlRcazsqqTBm",
+	"tot0AiPrNCSsGjNyi9gtlt4h/8FY/fsepa+d58koDjRaQXWC2zOJnVl7FjtqFMcE0E/BNgQSyItZKuzF",
+	"ZeDJCdpf7/XfVe2/O4K2CmjkCAFAtsMAP9qmrJo3lfZCx/GiT/796s3rzMWdtMhVmsiiwHJQlmFDuQ70",
+	"gzv1XGf4tgPopFN5AyKw2qzAcEgjgV01F9HXF413xefiTWPucuGu3CgiS3eFtS5kA9fiBaMFXFF/m1wx",
+	"c/QMykHscJPdOoGLz4Xt38dod+pQxADk1iM/0hhxfs6/D1k/LCSh+vpAAOovCa38saG0IaBRcCz4hxHB",
+	"dSSHcZNSiUwFLIp+N/YC1/g96wa72R3N7r8bt3NxQbQTNz7oF6zGdgDHULqlPY+ntDjCYwMQLQp25CmZ",
+	"kbOHXXQzI+URBHRjwoxRq1d6d+CUDzruPVuu/Ev3kiaMnQ0uWPBqFSKnD7HfmGKw49o6QPuGGPpR7YQJ",
+	"fSGKVl79AVFCX6JBi4niEDHwXuID7h4kbu5PYIOlHtKngHF1Hu5M1tgOkgkiBzOAzahydzZ7AMC8XUnX",
+	"HcZDpFA4AxLxZi2d7uAQsG1fKjlXdpT3fhbc/fq89bmJC7dQcHFq664hfjPgELGZwbJJUhguGns3uApl",
+	"wiq6wmpkmhmXRYWVpkYuc9gZJ/h8B8j2D5alnriNdhcM0OngfzWBdfztdkujwwsKnqCK4GJMqmOf3y46",
+	"FeSw1ErChbDNDIaapjci6wrfuMulwB7udid2DIoQZD4vqcjZoe5yTQ1lSfrI6F4ZRcf5r7w+SKmMaSOK",
+	"gxXL6NaoXrCy1q7mrZFEMwcebc9wV2Pn3FL7V17XrCCGKghXY18MWJP0MAsH1gvsVUPf4Sv3oYRCV0Oj",
+	"G3DogSZoRXCUOQBS/8p3AIYNLMSoD5nC9qQocL53FrXgyHm/4v8HxfSi03Ni4drALp/L5hwM+pAJTK7e",
+	"AvS4r76LbDCw6oBf0d8j9GDXhQJHWBwqLMut45Tm13uTFtDTe2Q7wqv/XvjtBzwgEbYcNFPVCA0RC1bS",
+	"QzHkwxyVCOje71B/rmTd0vQO8ilt278PEFZyJV/LDmh88DtcdCujWI0QvBMHS+HwrnzvqG9N3vZWYuwG",
+	"gufSOSlcjLmrGHArWPsW2L/fG/S/fHAPfNA6p7znq88xhZfWW65/A0h/PUL1fRwFNVq9r6Yijjo9WchG",
+	"QQ1/LPCPflJ7rcPfC7qKFPXfzmBDzHOJjl1aU2UuQqgLuFSbqmIFaepj8hz7Rut7KGTPvtSlLNjkfEZL",
+	"zQYl3wVd1A/eVcoNYJwI2g044Z8irv6Ki5fYxHcbqmo2aQT/pWHuseN1bVZQa9ue6ZNEmUYs7HE/KOlt",
+	"h3eElv6HrHt8L7ip78fAbOqmOlRs9pJq0mhWQGIF8kjWxahHMD4urg+kbIAtpPfa+B7euB+aWx14GMlh",
+	"3IdxEFZ05c1Gu+/aPZdAGP6d3QGROPd7BLd9xhfgEGiErbGEDwzmgKUfeI1za/I/+hbnaQjVmLggQrqA",
+	"nAG8TE2+iEXhUTH/PWl3+B1kJzMGxurvaRM5WCyKzZEnkGIXIEKkInbpCZTt9cY1dK1etHBzaEHXhq4w",
+	"9H7QTlwuemErPixWowrKZKC/ZOSFWTAlGGQRvLz0tbUvyMcJmqc/TgJYg7NXt4UIbl8CHHShfrdvpFzN",
+	"QmoDw7eDhhSc3QXBBw7nbPRwvIJ9dvYIkAROve3TyFyWram1lsro21cRPx1SeNvkNfnWsfmDjDRFnRGe",
+	"V3VGdG5qoBoRjdVUkgOy409psI8eDtY5C53XiYk9GjsrBFmH0GojScFyXkDE6QVxU+3D5KDm/pXf3uqL",
+	"ncykSIFqeNqaexWj+kBBIzxfYFoobcUBlAWHoDaPAnAQdEVIUlA3Xho1qpycT05ozU9uvpt8/fT1/wcA",
+	"AP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -10,7 +10,10 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,11 +23,13 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/router/backup"
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/engine/enginetest"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
+	"github.com/trenza-router/trenza/router/support"
 	"github.com/trenza-router/trenza/webui/api"
 	"github.com/trenza-router/trenza/webui/auth"
 )
@@ -36,7 +41,18 @@ type site struct {
 	spec   *openapi3.T
 	closed chan struct{} // closing it ends live streams
 	auth   *auth.Service
+
+	backups  *backup.Keeper
+	restarts atomic.Int32 // that backups asked for
+	recent   *support.Recent
+	file     string // the configuration, for backups
 }
+
+// planted stands wherever this router has a secret; configured is its configuration as far as backups go.
+const (
+	planted    = "planted-secret-9871"
+	configured = "lan: [{device: lan0}]\nlinks: [{name: lte, hardware: {kind: modem, apn: visible, password: " + planted + "}}]\n"
+)
 
 func start(t *testing.T, rules string, change func(*config.Config)) *site {
 	t.Helper()
@@ -48,7 +64,15 @@ func start(t *testing.T, rules string, change func(*config.Config)) *site {
 	if s.auth, err = auth.New(t.Context(), auth.Options{Store: s.house.Store, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	h := api.NewHandlers(api.Options{Engine: s.house.Engine, Auth: s.auth, Store: s.house.Store, Log: log, Closed: s.closed})
+	s.file = filepath.Join(t.TempDir(), "trenza.yaml")
+	if err := os.WriteFile(s.file, []byte(configured), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.backups = backup.New(backup.Options{
+		Store: s.house.Store, State: t.TempDir(), Config: s.file, Version: "test", Log: log, Now: time.Now, Restart: func() { s.restarts.Add(1) },
+	})
+	s.recent = support.NewRecent(64 << 10)
+	h := api.NewHandlers(api.Options{Engine: s.house.Engine, Auth: s.auth, Store: s.house.Store, Backups: s.backups, Recent: s.recent, Log: log, Closed: s.closed})
 	if err := api.Register(e, h, s.who); err != nil {
 		t.Fatal(err)
 	}

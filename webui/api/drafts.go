@@ -168,6 +168,9 @@ func (h *Handlers) ApplyDraft(ctx context.Context, r ApplyDraftRequestObject) (A
 	if err != nil {
 		return nil, err
 	}
+	if err := h.mayChange(); err != nil {
+		return nil, err
+	}
 	seconds := trialSeconds
 	if r.Body.Seconds != nil {
 		seconds = *r.Body.Seconds

@@ -9,10 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trenza-router/trenza/router/backup"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/flow"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
+	"github.com/trenza-router/trenza/router/support"
 	"github.com/trenza-router/trenza/webui/auth"
 	"github.com/trenza-router/trenza/webui/localca"
 )
@@ -26,19 +28,24 @@ type Handlers struct {
 	ca      *localca.Authority
 	tlsPort int
 	drafts  drafts
+	backups *backup.Keeper
+	recent  *support.Recent
 	closed  <-chan struct{} // ends the live streams
 	streams chan struct{}   // one entry for each live stream
 
 	answering sync.Mutex // one request of a member is answered at a time
 }
 
-// Options are what Handlers are made of. All fields but the last two are required.
+// Options are what Handlers are made of. All fields but the last three are required.
 type Options struct {
-	Engine *engine.Engine
-	Auth   *auth.Service
-	Store  *store.Store
-	Log    *slog.Logger
-	Closed <-chan struct{} // closing it ends the live streams
+	Engine  *engine.Engine
+	Auth    *auth.Service
+	Store   *store.Store
+	Backups *backup.Keeper
+	Log     *slog.Logger
+	Closed  <-chan struct{} // closing it ends the live streams
+	// Recent are the latest lines of the log, for who helps; nil: there are none.
+	Recent *support.Recent
 	// Authority is whose certificate the page has with TLS on TLSPort; nil when it has none.
 	Authority *localca.Authority
 	TLSPort   int
@@ -50,7 +57,7 @@ const maxStreams = 64
 // NewHandlers answers requests that have passed Register's checks.
 func NewHandlers(o Options) *Handlers {
 	return &Handlers{engine: o.Engine, auth: o.Auth, store: o.Store, log: o.Log, ca: o.Authority, tlsPort: o.TLSPort,
-		closed: o.Closed, streams: make(chan struct{}, maxStreams)}
+		backups: o.Backups, recent: o.Recent, closed: o.Closed, streams: make(chan struct{}, maxStreams)}
 }
 
 // TLSPort is where the page is with TLS; 0 for nowhere.
@@ -117,6 +124,9 @@ func (h *Handlers) GetPolicy(context.Context, GetPolicyRequestObject) (GetPolicy
 func (h *Handlers) PutPolicy(ctx context.Context, r PutPolicyRequestObject) (PutPolicyResponseObject, error) {
 	text, err := readPolicy(r.Body)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.mayChange(); err != nil {
 		return nil, err
 	}
 	before := h.engine.PolicyInForce()

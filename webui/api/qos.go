@@ -9,6 +9,10 @@ import (
 
 // GetQoS answers with how the links are shaped.
 func (h *Handlers) GetQoS(ctx context.Context, _ GetQoSRequestObject) (GetQoSResponseObject, error) {
+	return GetQoS200JSONResponse(h.qos(ctx)), nil
+}
+
+func (h *Handlers) qos(ctx context.Context) QoS {
 	v, s := h.engine.QoS(), h.sight(ctx)
 	out := QoS{Links: []QoSLink{}, Warnings: slices.Clone(v.Warnings)}
 	if out.Warnings == nil || !s.all {
@@ -18,7 +22,7 @@ func (h *Handlers) GetQoS(ctx context.Context, _ GetQoSRequestObject) (GetQoSRes
 		l.Classes = slices.DeleteFunc(l.Classes, func(c engine.QoSClass) bool { return !s.device(c.Device) })
 		out.Links = append(out.Links, qosLink(l))
 	}
-	return GetQoS200JSONResponse(out), nil
+	return out
 }
 
 func qosLink(l engine.QoSLink) QoSLink {

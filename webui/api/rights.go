@@ -9,6 +9,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/trenza-router/trenza/router/backup"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/policy"
 	"github.com/trenza-router/trenza/router/store"
@@ -112,6 +113,18 @@ func failure(err error) (int, Error) {
 		{engine.ErrConflict, http.StatusConflict, "conflict"},
 		// Whoever wrote the rules hears what the kernel says of them, not only the log.
 		{engine.ErrRefused, http.StatusInternalServerError, "refused"},
+		{backup.ErrLarge, http.StatusRequestEntityTooLarge, "invalid"},
+		{backup.ErrFile, http.StatusUnprocessableEntity, "file"},
+		{backup.ErrNewer, http.StatusUnprocessableEntity, "file"},
+		{backup.ErrPassphrase, http.StatusUnprocessableEntity, "passphrase"},
+		{backup.ErrNeedPass, http.StatusUnprocessableEntity, "passphrase"},
+		{backup.ErrShortPass, http.StatusUnprocessableEntity, "passphrase"},
+		{backup.ErrRestoring, http.StatusConflict, "trial"},
+		{backup.ErrNone, http.StatusNotFound, "not-found"},
+		{backup.ErrUnstaged, http.StatusNotFound, "not-found"},
+		{backup.ErrOther, http.StatusForbidden, "forbidden"},
+		{http.ErrNotMultipart, http.StatusUnsupportedMediaType, "invalid"},
+		{http.ErrMissingBoundary, http.StatusUnsupportedMediaType, "invalid"},
 		{engine.ErrCapturing, http.StatusConflict, "busy"},
 		{engine.ErrTrial, http.StatusConflict, "trial"},
 		{engine.ErrNoTrial, http.StatusNotFound, "not-found"},

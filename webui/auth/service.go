@@ -161,11 +161,18 @@ type NewUser struct {
 	Person   string // required of a member
 }
 
-func (n NewUser) check() error {
-	if n.Name == "" || len(n.Name) > 64 || utf8.RuneCountInString(n.Name) > 32 || strings.ContainsFunc(n.Name, func(r rune) bool {
+func checkName(name string) error {
+	if name == "" || len(name) > 64 || utf8.RuneCountInString(name) > 32 || strings.ContainsFunc(name, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '-' && r != '_'
-	}) || strings.EqualFold(n.Name, "root") {
+	}) || strings.EqualFold(name, "root") {
 		return ErrBadName
+	}
+	return nil
+}
+
+func (n NewUser) check() error {
+	if err := checkName(n.Name); err != nil {
+		return err
 	}
 	if _, err := ParseRole(string(n.Role)); err != nil {
 		return err
@@ -174,6 +181,28 @@ func (n NewUser) check() error {
 		return ErrPerson
 	}
 	return checkPassword(n.Password, n.Name)
+}
+
+// CheckStored looks at a user who comes from a backup: a name, role, person and hash that this router could have stored itself.
+func CheckStored(name, role, person, hash string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	r, err := ParseRole(role)
+	if err != nil {
+		return err
+	}
+	if (r == Member) != (person != "") {
+		return ErrPerson
+	}
+	_, err = parseHash(hash)
+	return err
+}
+
+// SameStored tells whether a user is stored with just these words already.
+func (s *Service) SameStored(id int64, role, person, hash string) bool {
+	u, err := s.byID(id)
+	return err == nil && u.Role == role && u.Person == person && u.Password == hash
 }
 
 func checkPassword(password, name string) error {

@@ -21,8 +21,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/trenza-router/trenza/router/backup"
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/store"
+	"github.com/trenza-router/trenza/router/support"
 	"github.com/trenza-router/trenza/webui/api"
 	"github.com/trenza-router/trenza/webui/app"
 	"github.com/trenza-router/trenza/webui/auth"
@@ -34,6 +36,8 @@ type Options struct {
 	Engine  *engine.Engine
 	Store   *store.Store
 	Auth    *auth.Service
+	Backups *backup.Keeper
+	Recent  *support.Recent // nil: no lines of the log for who helps
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
 	Listen  string // "ADDRESS:PORT" of HTTP; "" for the socket alone
@@ -54,8 +58,8 @@ type Server struct {
 
 // New makes a server; it listens from Run on.
 func New(o Options) (*Server, error) {
-	if o.Engine == nil || o.Store == nil || o.Auth == nil || o.Metrics == nil || o.Log == nil || o.Socket == "" {
-		return nil, errors.New("serving the page: engine, store, auth, metrics, log and socket are required")
+	if o.Engine == nil || o.Store == nil || o.Auth == nil || o.Backups == nil || o.Metrics == nil || o.Log == nil || o.Socket == "" {
+		return nil, errors.New("serving the page: engine, store, auth, backups, metrics, log and socket are required")
 	}
 	if (o.TLS != "") != (o.Authority != nil) {
 		return nil, errors.New("serving the page: TLS needs an address and an authority")
@@ -196,7 +200,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) erro
 
 // handlers are the interface's, shared by all listeners.
 func (s *Server) handlers() (*api.Handlers, error) {
-	o := api.Options{Engine: s.opts.Engine, Auth: s.opts.Auth, Store: s.opts.Store, Log: s.opts.Log, Closed: s.closed, Authority: s.opts.Authority}
+	o := api.Options{Engine: s.opts.Engine, Auth: s.opts.Auth, Store: s.opts.Store, Backups: s.opts.Backups, Recent: s.opts.Recent, Log: s.opts.Log, Closed: s.closed, Authority: s.opts.Authority}
 	if s.opts.TLS != "" {
 		_, port, err := net.SplitHostPort(s.opts.TLS)
 		if err != nil {

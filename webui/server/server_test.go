@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trenza-router/trenza/router/backup"
 	"github.com/trenza-router/trenza/router/engine/enginetest"
 	"github.com/trenza-router/trenza/webui/api"
 	"github.com/trenza-router/trenza/webui/app"
@@ -61,7 +62,8 @@ func launch(t *testing.T, h *enginetest.House, listen, socket string, grace ...t
 	if r.auth, err = auth.New(t.Context(), auth.Options{Store: h.Store, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	o := server.Options{Engine: h.Engine, Store: h.Store, Auth: r.auth, Metrics: h.Metrics, Log: log, Listen: listen, Socket: socket}
+	backups := backup.New(backup.Options{Store: h.Store, State: t.TempDir(), Version: "test", Log: log, Now: time.Now, Restart: h.Reconfigure})
+	o := server.Options{Engine: h.Engine, Store: h.Store, Auth: r.auth, Backups: backups, Metrics: h.Metrics, Log: log, Listen: listen, Socket: socket}
 	if len(grace) > 0 {
 		o.Grace = grace[0]
 	}

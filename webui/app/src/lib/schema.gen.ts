@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a backup: rules, users with the hashes of their passwords, and the configuration; devices, history and secrets where asked. With a passphrase the file is sealed; secrets need one (422 with code passphrase). */
+        post: operations["makeBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/capture": {
         parameters: {
             query?: never;
@@ -556,6 +573,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the restore of a backup stands. */
+        get: operations["getRestore"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/restore/back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go back to how it was before the restore, at once. */
+        post: operations["backRestore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/restore/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restore a backup that was opened. The router starts anew with it, which takes a moment in which it does not answer, and goes back unless the same login keeps it in time. */
+        post: operations["beginRestore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/restore/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open a backup and tell what restoring it would change; nothing is touched. The file (at most 48 MiB) waits for beginRestore for 15 minutes. 422 with code passphrase when it is sealed and the passphrase is missing or wrong, with code file when it is none. */
+        post: operations["checkRestore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/restore/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep what was restored. Only the login that began can. */
+        post: operations["keepRestore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/rules": {
         parameters: {
             query?: never;
@@ -670,6 +772,23 @@ export interface paths {
         };
         /** The router at a glance. */
         get: operations["getStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/support": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What someone who helps needs to see, without secrets: a gzipped tar of text files. */
+        get: operations["getSupport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -883,6 +1002,15 @@ export interface components {
             object: string;
             peer: string;
         };
+        BackupWish: {
+            /** @description Devices with their names and numbers; default: yes. */
+            devices?: boolean;
+            /** @description What was used each day. */
+            history?: boolean;
+            passphrase?: string;
+            /** @description The page's certificate authority, keys of bonds, second factors, passwords in the configuration. */
+            secrets?: boolean;
+        };
         Blocked: {
             app: string;
             /**
@@ -1081,7 +1209,7 @@ export interface components {
             same: number;
         };
         Error: {
-            /** @description For programs: setup-needed, sign-in, forbidden, scope, bad-login, code-required, too-many, busy, weak-password, taken, last-admin, conflict, trial, not-found, invalid, refused, cross-site, host, internal. */
+            /** @description For programs: setup-needed, sign-in, forbidden, scope, bad-login, code-required, too-many, busy, weak-password, taken, last-admin, conflict, trial, not-found, invalid, refused, passphrase, file, cross-site, host, internal. */
             code?: string;
             message: string;
             /** @description Everything that is wrong, each with its place. */
@@ -1632,6 +1760,59 @@ export interface components {
             accept: boolean;
             text?: string;
         };
+        Restore: {
+            by?: string;
+            /** @description Why the latest restore did not happen. */
+            failed?: string;
+            /**
+             * Format: int64
+             * @description Until it goes back.
+             */
+            leftMs?: number;
+            /**
+             * Format: date-time
+             * @description When the backup was made.
+             */
+            made?: string;
+            /** @description This login may keep it. */
+            mine?: boolean;
+            running: boolean;
+            /** @description It is in force; false while the router is about to start with it, or to go back. */
+            settled: boolean;
+        };
+        RestoredUser: {
+            name: string;
+            role?: components["schemas"]["Role"];
+            /** @enum {string} */
+            what: "added" | "changed" | "same" | "removed";
+        };
+        RestorePlan: {
+            /** @description The page's certificate authority is in it: devices that trust the old box trust this one. */
+            authority: boolean;
+            /** @description Of the rules. */
+            changes: components["schemas"]["Change"][];
+            /** @description The configuration file of the box that it was made on, when it is another one than here. It is not put in force: its devices are those of that box. */
+            config?: string;
+            /** @description Sums of days in its history. */
+            days: number;
+            /** @description That are in it; 0: those who are known here stay. */
+            devices: number;
+            /** @description For beginRestore; empty when there are problems. */
+            id: string;
+            /** @description The asker's own account stays as it is. */
+            keeps: boolean;
+            /** Format: date-time */
+            made: string;
+            /** @description Why it cannot be restored here. */
+            problems: string[];
+            /** @description Bonds whose keys are in it. */
+            relays: string[];
+            users: components["schemas"]["RestoredUser"][];
+            /** @description Of the router that made it. */
+            version: string;
+            /** @description What of its rules means less here, such as links that are not there. */
+            warnings: string[];
+        };
         /** @enum {string} */
         Role: "admin" | "viewer" | "member";
         /** @description A rule as docs/POLICY.md has it, with the same keys; only "use" is always a list here. */
@@ -2005,6 +2186,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditEntry"][];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    makeBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackupWish"];
+            };
+        };
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             default: components["responses"]["Error"];
@@ -2931,6 +3137,128 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    getRestore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restore"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    backRestore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The router starts anew with what was before. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restore"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    beginRestore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: string;
+                    /** @default 120 */
+                    seconds?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The restore that begins. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restore"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    checkRestore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                    /** @description Before the file. */
+                    passphrase?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What it would do. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestorePlan"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    keepRestore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description None is tried any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restore"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     listRules: {
         parameters: {
             query?: never;
@@ -3151,6 +3479,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    getSupport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bundle. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": string;
                 };
             };
             default: components["responses"]["Error"];
