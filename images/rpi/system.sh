@@ -16,7 +16,7 @@ cp -R files/. "$root/"
 # The recipes come without modes.
 chmod 755 "$root"/usr/lib/trenza/slot "$root"/usr/lib/trenza/firstboot "$root"/usr/lib/trenza/console
 chmod 600 "$root/etc/trenza/trenza.yaml"
-systemctl --root="$root" --quiet enable trenza-firstboot trenza-health trenza-dhcp trenza-access-point trenza-console systemd-networkd
+systemctl --root="$root" --quiet enable trenza-firstboot trenza-health trenza-access-point trenza-console systemd-networkd
 # What has no use here: Debian's own access point, waits for a network, logins where nobody has a password, tasks of a system that is written.
 systemctl --root="$root" --quiet mask hostapd.service systemd-networkd-wait-online.service NetworkManager-wait-online.service getty@tty1.service serial-getty@.service \
 	e2scrub_reap.service e2scrub_all.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer

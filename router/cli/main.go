@@ -47,6 +47,7 @@ type commands struct {
 	Filter   filterCommand   `cmd:"" help:"What the filter did."`
 	Doctor   doctorCommand   `cmd:"" help:"What this machine has, what is missing, and what serves instead."`
 	Links    linksCommand    `cmd:"" help:"Devices that are or could be links: what is plugged in, and how it is."`
+	Lan      lanCommand      `cmd:"" help:"The household's side: devices, addresses, guests."`
 	Link     linkCommand     `cmd:"" help:"Add a relay as a link, and take it away."`
 	Wifi     wifiCommand     `cmd:"" help:"WiFi networks as links: scan, join, forget."`
 	Modem    modemCommand    `cmd:"" help:"3G/LTE modems: PIN, connection, short messages."`

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/trenza-router/trenza/hal/dnsmasq"
 	"github.com/trenza-router/trenza/hal/hardware"
 	"github.com/trenza-router/trenza/hal/linux"
 	"github.com/trenza-router/trenza/router/apply"
@@ -217,6 +218,7 @@ func (p *parts) run(ctx context.Context, cfg config.Config) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	e, err := engine.New(ctx, engine.Options{
 		Config: cfg, Machine: p.machine, Hardware: p.devices, Store: p.db, Log: p.log, Version: version, Metrics: metrics, Now: time.Now, Zone: p.zone,
+		Ports: p.machine, Addresses: dnsmasq.New(dnsmasq.Options{Dir: cfg.Run, Log: p.log}),
 		Bonds: func(o tunnel.Options) (engine.Bond, error) { return tunnel.NewRouter(o) },
 	})
 	if err != nil {
@@ -275,7 +277,7 @@ func (c *routerCommand) cleanup(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := apply.New(machine, log).Cleanup(s.ctx); err != nil {
+	if err := errors.Join(apply.New(machine, log).Cleanup(s.ctx), machine.RemoveLANPorts(s.ctx)); err != nil {
 		return fmt.Errorf("cleaning up: %w", err)
 	}
 	return s.print(map[string]bool{"clean": true}, func(w io.Writer) { fmt.Fprintln(w, "Everything of Trenza's is out of the kernel.") })

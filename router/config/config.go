@@ -37,11 +37,6 @@ type Platform string
 // Static: someone else configures the interfaces; the file names them.
 const Static Platform = "static"
 
-// LAN is an interface towards the household.
-type LAN struct {
-	Device string `yaml:"device"`
-}
-
 // Link is a WAN link.
 type Link struct {
 	Name     string            `yaml:"name"`

@@ -24,8 +24,16 @@ const base = "lan: [{device: lan0}]\nlinks:\n  - name: fiber\n    device: wan1\n
 // slot is a link that lacks its device.
 const slot = "lan: [{device: lan0}]\nlinks:\n  - name: spare\n"
 
+// wan is a file's end; the cases are about the LAN before it.
+const wan = "links: [{name: fiber, device: wan1}]\n"
+
 func bad() []string {
+	lan := func(more string) string { return "lan: [{device: br-lan, " + more + "}]\n" + wan }
 	return []string{
+		lan("bridge: [wan1]"), lan("bridge: [eth0, eth0]"), lan("address: 192.168.83.0/24"), lan("address: 192.168.83.1"), lan("address: 192.168.83.1/31"),
+		lan("address: \"fd00::1/64\""), lan("ula: \"fd00:1::1/64\""), lan("ula: \"2001:db8::1/64\", ipv6: auto"), lan("ula: \"fd00:1::/64\", ipv6: auto"), lan("ipv6: maybe"),
+		lan("dhcp: yes"), lan("dhcp: {lease: 5s}"), lan("dhcp: {from: 9, to: 8}"), lan("address: 192.168.83.1/24, dhcp: {from: 200, to: 300}"),
+		"lan: [{device: a, address: 10.0.0.1/16}, {device: b, address: 10.0.1.1/24}]\n" + wan,
 		"", "x", "a: [", "lan: 5", base + "\tweight: 1\n", base + "---\nlan: []\n", "a: &x 5\nb: *x\n",
 		base + "    weigth: 5\n", base + "    weight: 5000\n", base + "    weight: 0\n", base + "    weight: many\n", base + "    role: best\n",
 		base + "    ipv4: static\n", base + "    ipv4: {gatewy: 1.2.3.4}\n", base + "    ipv4: {gateway: 1.2.3}\n", base + "    ipv4: {gateway: \"fe80::1\"}\n",
@@ -104,7 +112,7 @@ func TestDefaults(t *testing.T) {
 		{Name: "lte", ID: 3, Device: "wan2", IPv4: auto, IPv6: auto, Weight: 1, Shape: shape, Probes: probes, Role: flow.Backup, Quota: Quota{Limit: 20e9, ResetDay: 1}},
 		{Name: "wifi", ID: 2, Device: "wan3", IPv4: auto, IPv6: auto, Weight: 1, Shape: shape, Probes: probes},
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
 	for _, l := range []Link{{}, {IPv4: Address{Mode: Off}}} {

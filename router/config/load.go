@@ -163,10 +163,8 @@ func (c Config) Check() error {
 		return misfitf("links", "links: %d are too many, at most %d", len(c.Links), flow.MaxLink)
 	}
 	used := map[string]string{}
-	for i, l := range c.LAN {
-		if err := checkDevice(fmt.Sprintf("lan[%d].device", i), l.Device, "lan", used); err != nil {
-			return err
-		}
+	if err := c.checkLAN(used); err != nil {
+		return err
 	}
 	names, ids := map[string]bool{}, map[flow.LinkID]string{}
 	for i, l := range c.Links {

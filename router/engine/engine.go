@@ -40,6 +40,9 @@ type Options struct {
 	Now      func() time.Time
 	Zone     *time.Location // of the household, for quotas
 	Bonds    Bonds          // required where a link is a bond
+	// Ports and Addresses are required where the configuration has the router make or serve the LAN.
+	Ports     hal.LANPorts
+	Addresses hal.AddressServer
 }
 
 // Engine is the running router.
@@ -74,6 +77,8 @@ type Engine struct {
 
 	shaper *shaper
 
+	household *household
+
 	bonds        Bonds
 	adding       sync.Mutex    // one change of the links at a time; guards forget
 	forget       []string      // bonds whose keys are to be destroyed when the run has ended
@@ -95,12 +100,16 @@ type Engine struct {
 // lanState is a LAN interface.
 type lanState struct {
 	present bool
+	addrs   []netip.Prefix // as they are, with the lengths of their networks
 	nets    []netip.Prefix
 	own     []netip.Addr // the router's addresses that its hosts can reach it by
 }
 
 // New puts the parts together. Nothing is touched before Run.
 func New(ctx context.Context, o Options) (*Engine, error) {
+	if err := checkHousehold(o); err != nil {
+		return nil, err
+	}
 	apps, problems, err := Catalog(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalogue of applications: %w", err)
@@ -114,8 +123,8 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		catalog: apps, interner: classify.NewInterner(apps),
 		planner: newPlanner(apply.New(o.Machine, o.Log)),
 		lan:     map[string]*lanState{},
-		shaper:  newShaper(),
-		bonds:   o.Bonds, reconfigured: make(chan struct{}, 1),
+		shaper:  newShaper(), household: newHousehold(o),
+		bonds: o.Bonds, reconfigured: make(chan struct{}, 1),
 	}
 	e.names = classify.NewNames(apps, e.interner)
 	var lan []string
@@ -182,7 +191,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	tasks := []task{
 		{name: "planning", run: e.runPlans, vital: true},
 		{name: "devices", run: func(ctx context.Context) error {
-			return e.hosts.Run(ctx, e.machine, e.config.Leases, e.now)
+			return e.hosts.Run(ctx, e.machine, leaseFiles(e.config), e.now)
 		}},
 		{name: "names from packets", run: e.readNames},
 		{name: "verdicts", run: e.readVerdicts},
@@ -196,6 +205,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	if len(e.config.Resolver.Listen) > 0 {
 		tasks = append(tasks, task{name: "resolver", run: e.runResolver})
+	}
+	if slices.ContainsFunc(e.config.LAN, func(l config.LAN) bool { return l.Managed() || l.Served() }) {
+		tasks = append(tasks, task{name: "LAN", run: e.runHousehold})
 	}
 	if e.blockPage != 0 {
 		tasks = append(tasks, task{name: "page for what is blocked", run: func(ctx context.Context) error {
@@ -285,7 +297,7 @@ func (e *Engine) planLAN() []plan.LAN {
 	defer e.mu.Unlock()
 	var out []plan.LAN
 	for _, l := range e.config.LAN {
-		out = append(out, plan.LAN{Device: l.Device, Nets: slices.Clone(e.lan[l.Device].nets), Absent: !e.lan[l.Device].present})
+		out = append(out, plan.LAN{Device: l.Device, Nets: slices.Clone(e.lan[l.Device].nets), Absent: !e.lan[l.Device].present, Guest: l.Guest})
 	}
 	return out
 }

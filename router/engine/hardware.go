@@ -115,7 +115,7 @@ func (e *Engine) linkDevices(ctx context.Context) ([]hal.LinkDevice, error) {
 	}
 	return slices.DeleteFunc(all, func(d hal.LinkDevice) bool {
 		_, isLAN := e.lan[d.Name]
-		return isLAN
+		return isLAN || e.household.members[d.Name]
 	}), nil
 }
 
@@ -135,6 +135,14 @@ func (e *Engine) takeHardware(ctx context.Context) error {
 		}
 	}
 	given := assign(slots, all, taken)
+	var delegated []netip.Prefix
+	for _, d := range all {
+		used := taken[d.Name] || slices.ContainsFunc(slots, func(w *wan) bool { return given[w].ID == d.ID })
+		if used && d.Prefix.IsValid() {
+			delegated = append(delegated, d.Prefix)
+		}
+	}
+	e.setDelegated(delegated)
 	moved := false
 	for _, w := range slots {
 		moved = e.giveDevice(w, given[w]) || moved

@@ -217,7 +217,7 @@ func (e *Engine) readMachine(ctx context.Context) error {
 	e.hosts.SetInterfaces(all)
 	e.mu.Lock()
 	for _, l := range e.lan {
-		l.nets, l.own, l.present = nil, nil, false
+		*l = lanState{}
 	}
 	for _, i := range all {
 		e.lanChanged(i)
@@ -244,6 +244,7 @@ func (e *Engine) readMachine(ctx context.Context) error {
 	for _, w := range e.wans {
 		e.physicalChanged(w)
 	}
+	signal(e.household.wake)
 	return nil
 }
 
@@ -262,7 +263,7 @@ func (e *Engine) lanChanged(i hal.Interface) {
 	if !ok {
 		return
 	}
-	l.nets, l.own, l.present = nil, nil, true
+	*l = lanState{present: true, addrs: slices.Clone(i.Addrs)}
 	for _, a := range i.Addrs {
 		l.nets = append(l.nets, a.Masked())
 		if a.Addr().IsGlobalUnicast() {
@@ -286,6 +287,9 @@ func (e *Engine) interfaceChanged(ctx context.Context, ev hal.Event) {
 		e.lan[ev.Interface.Name].present = !ev.Deleted
 	}
 	e.mu.Unlock()
+	if isLAN || e.household.members[ev.Interface.Name] {
+		signal(e.household.wake)
+	}
 	if isLAN {
 		e.lanPresent(ev.Interface.Name, !ev.Deleted)
 		if all, err := e.machine.Interfaces(ctx); err == nil {
@@ -349,6 +353,7 @@ func defaultGateway(routes []hal.Route, device string, v6 bool) netip.Addr {
 func (e *Engine) physicalChanged(w *wan) {
 	w.monitor.SetPhysical(w.physical())
 	e.planner.touch()
+	signal(e.household.wake)
 	for _, b := range e.wans {
 		if b.bond != nil {
 			signal(b.bond.wake)

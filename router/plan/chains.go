@@ -300,14 +300,19 @@ func refuse() Chain {
 // forward enforces verdicts, keeps strangers out and sends copies of first packets to the daemon.
 func (in Input) forward() Chain {
 	wan := quoted(in.wanDevices())
-	return Chain{Name: "forward", Hook: "type filter hook forward priority filter; policy accept;", Rules: []string{
+	rules := []string{
 		// What is neither refused nor of interest any more passes first: most packets by far. The check for the bit is only
 		// for safety, since a refused connection is never established.
 		fmt.Sprintf("ct original packets > %d ct state established ct mark & %#x == 0 accept", copiedPackets, uint32(flow.BlockedBit)),
 		fmt.Sprintf("ct mark & %#x != 0 goto refuse", uint32(flow.BlockedBit)),
+	}
+	if guests := in.guestDevices(); len(guests) > 0 {
+		rules = append(rules, fmt.Sprintf("iifname %s ct direction original jump guest_out", quoted(guests)))
+	}
+	return Chain{Name: "forward", Hook: "type filter hook forward priority filter; policy accept;", Rules: append(rules,
 		fmt.Sprintf("oifname %s goto to_link", wan),
 		fmt.Sprintf("iifname %s goto to_lan", wan),
-	}}
+	)}
 }
 
 func (in Input) toLink() Chain {
@@ -330,9 +335,11 @@ func (in Input) toLAN() Chain {
 
 // input protects the router itself from the internet side.
 func (in Input) input() Chain {
-	return Chain{Name: "input", Hook: "type filter hook input priority filter; policy accept;", Rules: []string{
-		fmt.Sprintf("iifname %s goto from_internet", quoted(in.wanDevices())),
-	}}
+	rules := []string{fmt.Sprintf("iifname %s goto from_internet", quoted(in.wanDevices()))}
+	if guests := in.guestDevices(); len(guests) > 0 {
+		rules = append(rules, fmt.Sprintf("iifname %s goto from_guest", quoted(guests)))
+	}
+	return Chain{Name: "input", Hook: "type filter hook input priority filter; policy accept;", Rules: rules}
 }
 
 func fromInternet() Chain {

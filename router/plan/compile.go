@@ -106,6 +106,7 @@ func (c *Compiler) Compile(in Input) (State, error) {
 	add(in.prerouting(), in.output(), in.dstnat())
 	add(in.deep()...)
 	add(in.capture()...)
+	add(in.guests()...)
 	add(in.forward(), in.input(), in.srcnat())
 	add(in.codePoints()...)
 	add(in.delivery(j.choices)...)

@@ -34,6 +34,7 @@ type LAN struct {
 	Device string
 	Nets   []netip.Prefix // its networks: never steered
 	Absent bool           // there is no such device now: it is unplugged
+	Guest  bool           // its hosts reach the internet, and the router only for what that takes
 }
 
 // Link is a WAN link as it stands now.

@@ -116,8 +116,10 @@ func sysctls(in Input) []Sysctl {
 	}
 	// After accept_ra: turning forwarding on drops the routes of interfaces that would no longer accept advertisements.
 	out = append(out, Sysctl{"net/ipv6/conf/all/forwarding", "1"})
+	// A host that could reach its target over a neighbour must not learn to go around the policy. The kernel sends redirects when
+	// either the device's or all devices' switch is on (kernel doc ip-sysctl, send_redirects).
+	out = append(out, Sysctl{"net/ipv4/conf/all/send_redirects", "0"})
 	for _, l := range in.LAN {
-		// A host that could reach its target over a neighbour must not learn to go around the policy.
 		out = append(out, Sysctl{"net/ipv4/conf/" + l.Device + "/send_redirects", "0"})
 	}
 	return out

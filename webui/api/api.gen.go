@@ -1299,6 +1299,35 @@ type HardwareChoice struct {
 	Device *string `json:"device,omitempty"`
 }
 
+// LAN defines model for LAN.
+type LAN struct {
+	// Addresses The router's own, with the lengths of their networks.
+	Addresses []string `json:"addresses"`
+
+	// Advertise Networks are announced to IPv6 hosts.
+	Advertise bool `json:"advertise"`
+
+	// Device Network interface.
+	Device string `json:"device"`
+
+	// First First IPv4 address for hosts; absent: the router gives none.
+	First *string `json:"first,omitempty"`
+
+	// Guest Its hosts reach the internet and nothing else.
+	Guest bool    `json:"guest"`
+	Last  *string `json:"last,omitempty"`
+
+	// Lease Seconds for which an address is given.
+	Lease *int `json:"lease,omitempty"`
+
+	// Ports What the router's bridge joins; empty: another program makes the device.
+	Ports   []string `json:"ports"`
+	Present bool     `json:"present"`
+
+	// Trouble Why it is not as the configuration wants it, in plain words; empty: it is.
+	Trouble string `json:"trouble"`
+}
+
 // Limit defines model for Limit.
 type Limit struct {
 	Aspect LimitAspect `json:"aspect"`
@@ -2727,6 +2756,11 @@ type ClientInterface interface {
 	// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
 	ScanWiFi(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLAN The interfaces towards the household, and what their hosts are given.
+	//
+	// Corresponds with GET /lan (the `ListLAN` operationId).
+	ListLAN(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListLinks Every link with its health of the last five minutes.
 	//
 	// Corresponds with GET /links (the `ListLinks` operationId).
@@ -3651,6 +3685,21 @@ func (c *Client) ScanWiFiWithBody(ctx context.Context, contentType string, body 
 // Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
 func (c *Client) ScanWiFi(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewScanWiFiRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLAN The interfaces towards the household, and what their hosts are given.
+//
+// Corresponds with GET /lan (the `ListLAN` operationId).
+func (c *Client) ListLAN(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLANRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5895,6 +5944,33 @@ func NewScanWiFiRequestWithBody(server string, contentType string, body io.Reade
 	return req, nil
 }
 
+// NewListLANRequest constructs an http.Request for the ListLAN method
+func NewListLANRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/lan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListLinksRequest constructs an http.Request for the ListLinks method
 func NewListLinksRequest(server string) (*http.Request, error) {
 	var err error
@@ -7892,6 +7968,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /hardware/wifi/scan (the `ScanWiFi` operationId).
 	ScanWiFiWithResponse(ctx context.Context, body ScanWiFiJSONRequestBody, reqEditors ...RequestEditorFn) (*ScanWiFiResponse, error)
 
+	// ListLANWithResponse The interfaces towards the household, and what their hosts are given.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /lan (the `ListLAN` operationId).
+	ListLANWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLANResponse, error)
+
 	// ListLinksWithResponse Every link with its health of the last five minutes.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -9418,6 +9501,54 @@ func (r ScanWiFiResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ScanWiFiResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListLANResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]LAN
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLANResponse) GetJSON200() *[]LAN {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListLANResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLANResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLANResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLANResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLANResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12033,6 +12164,19 @@ func (c *ClientWithResponses) ScanWiFiWithResponse(ctx context.Context, body Sca
 	return ParseScanWiFiResponse(rsp)
 }
 
+// ListLANWithResponse The interfaces towards the household, and what their hosts are given.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /lan (the `ListLAN` operationId).
+func (c *ClientWithResponses) ListLANWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLANResponse, error) {
+	rsp, err := c.ListLAN(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLANResponse(rsp)
+}
+
 // ListLinksWithResponse Every link with its health of the last five minutes.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13589,6 +13733,39 @@ func ParseScanWiFiResponse(rsp *http.Response) (*ScanWiFiResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest []WiFiNetwork
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListLANResponse parses an HTTP response from a ListLANWithResponse call
+func ParseListLANResponse(rsp *http.Response) (*ListLANResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLANResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []LAN
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -15200,6 +15377,9 @@ type ServerInterface interface {
 	// ScanWiFi Look for WiFi networks; takes up to 20 seconds.
 	// (POST /hardware/wifi/scan)
 	ScanWiFi(ctx echo.Context) error
+	// ListLAN The interfaces towards the household, and what their hosts are given.
+	// (GET /lan)
+	ListLAN(ctx echo.Context) error
 	// ListLinks Every link with its health of the last five minutes.
 	// (GET /links)
 	ListLinks(ctx echo.Context) error
@@ -15768,6 +15948,15 @@ func (w *ServerInterfaceWrapper) ScanWiFi(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ScanWiFi(ctx)
+	return err
+}
+
+// ListLAN converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLAN(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLAN(ctx)
 	return err
 }
 
@@ -16421,6 +16610,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/filter/log", wrapper.ListBlocked, options.OperationMiddlewares["listBlocked"]...)
 	router.GET(options.BaseURL+"/usage", wrapper.GetUsage, options.OperationMiddlewares["getUsage"]...)
+	router.GET(options.BaseURL+"/lan", wrapper.ListLAN, options.OperationMiddlewares["listLAN"]...)
 	router.GET(options.BaseURL+"/hardware", wrapper.ListHardware, options.OperationMiddlewares["listHardware"]...)
 	router.POST(options.BaseURL+"/hardware/wifi/scan", wrapper.ScanWiFi, options.OperationMiddlewares["scanWiFi"]...)
 	router.POST(options.BaseURL+"/hardware/wifi/join", wrapper.JoinWiFi, options.OperationMiddlewares["joinWiFi"]...)
@@ -17335,6 +17525,44 @@ type ScanWiFidefaultJSONResponse struct {
 }
 
 func (response ScanWiFidefaultJSONResponse) VisitScanWiFiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLANRequestObject struct {
+}
+
+type ListLANResponseObject interface {
+	VisitListLANResponse(w http.ResponseWriter) error
+}
+
+type ListLAN200JSONResponse []LAN
+
+func (response ListLAN200JSONResponse) VisitListLANResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLANdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListLANdefaultJSONResponse) VisitListLANResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -19229,6 +19457,9 @@ type StrictServerInterface interface {
 	// ScanWiFi Look for WiFi networks; takes up to 20 seconds.
 	// (POST /hardware/wifi/scan)
 	ScanWiFi(ctx context.Context, request ScanWiFiRequestObject) (ScanWiFiResponseObject, error)
+	// ListLAN The interfaces towards the household, and what their hosts are given.
+	// (GET /lan)
+	ListLAN(ctx context.Context, request ListLANRequestObject) (ListLANResponseObject, error)
 	// ListLinks Every link with its health of the last five minutes.
 	// (GET /links)
 	ListLinks(ctx context.Context, request ListLinksRequestObject) (ListLinksResponseObject, error)
@@ -20156,6 +20387,29 @@ func (sh *strictHandler) ScanWiFi(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ScanWiFiResponseObject); ok {
 		return validResponse.VisitScanWiFiResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListLAN operation middleware
+func (sh *strictHandler) ListLAN(ctx echo.Context) error {
+	var request ListLANRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLAN(ctx.Request().Context(), request.(ListLANRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLAN")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLANResponseObject); ok {
+		return validResponse.VisitListLANResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -21665,242 +21919,246 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H17l9s2ku9XwdHuOYl32Y/Y7exM9x/3+JWJd2O7x21fn71jrxciIQlpEmAAsGUlx9/9HlQBICUBFKlW",
-	"dzI7+5fdIolHoVAo1ONXv01yWdVSMGH05Py3iWK6lkIz+OOFUlLZ/+RSGCaM/S+t65Ln1HApTn7WUtjf",
-	"dL5gFbX/+2fFZpPzyT+dtK2e4FN9gq19/fo1mxRM54rXtpHJ+eTDghqypJpMGRdzUkjBMrJcrAg3ZEZ5",
-	"yQpCRUGW9jUjSSGPJ7YR167t9onQSwYjrZWsmTIcJ0BhyDOpKvu/SUENOzK8YpNsYlY1m5xPtFFczCdf",
-	"s8m0lPk1K+wH7tlUypJRYR/mTBnKYbLrYz+1I/ru9PS4bZILw+ZMwWcLyXO2/RXM2CwYUU3JNNF0RehU",
-	"NoaUXFzrjHBBllIV+jg20LykWm+3+W7ByC8NLblZHcnZkWbqhueMwNvRdgp24wbXt2rP8a2v2WRGK146",
-	"wnLDKr3r0x/sByu3Nl/DCKhSdGX/vhZyGSHpj3IJtOlwGnAHvB6diWJUSzF8YG/h/diQVCOEbXTwFEu5",
-	"jLWjmd0wSN2t4Rq5q9l3VM2ZAS5X7JeGK8uXf/MrBi148rW82bJwYLyWNJ3la2fZGWdm98qnMBE5/Znl",
-	"xg72SV1v76ucGjaXahWdHi+iPwtaxcixMUVuRw+vZm0viXGVq+eKzlAqFQW3jELLy85AZ7TULNsYu2a5",
-	"FIXbQDPalGZy/v1pNqnoF141lf3D/sUF/vXd6fbG/hofj44IIPfrIGaypI7wkiPDmJ33zFNuq7kNcsP4",
-	"1rqI0ropuHkhDC74xgxz3LaRFae5weNjfX8/IY1m6htN7DJfECWlITOpYM/nsqqsrC+5YEQKlJGyMUxF",
-	"Nz6dGRT720/GSH42k4r18HJohgvz/VlU0jtixdqoWXSMMcanZuLJ5r7LPIFDF2G8fvqxFXtK8+um/sD1",
-	"YnvFUIpEThAU9ZosuVlYynMFS6Th9BVNNWVKXxC3ac7JinXPlc5hueDaOOGQOOgbzQrCaL4gBV3FG6mp",
-	"1vVCUQ0LU9EvPzExNwu7IR+eRRZRs1wxkzgXazpn32hiJSWf2TOFEdqYhVTcrDJyzVaayBmZWrmQERQQ",
-	"ZAbroDNiRwKnsT2WkUnFjM8bBUdTbPQx+fC0VS+2REQPB2/PpaTaEMvKtudhDJ7LRpj4QStnhglYcS4I",
-	"JRUXjWGWGLA60izWdl6H4VvtYb3Rl8UFYVVtVmS5YMKqcFwTIQ0e32S5kJoBFWelXFpmiG7shdTxzbSQ",
-	"yxhfMcVsV5a3tJF1zYpzQg2h0Ms3msy40obUNL9mJiNO+bLMTayexFRGpAIhtPQsqhgt/ILbRuwwmbAn",
-	"wt8m9u/OMeWU409ZbO8rpyNvLyRS8BtN5FIk5FutJCoL61+/APra4VKYRFwpasro8tjF9aonMXa6Bct5",
-	"wdbXjZJKFowIOZXFiiyVNIwUvEj29Dp+umcTzUsWY77nCpYJWM9qvlQQCppiXBwY9iWxH1DDyYgUjNQl",
-	"5YJ4pSY6WMOZinGQdJP0pDknlW3rW/v3QjaaPbAsYk8u8i0luK4P4j1EVuxJUSimUZLWUhngN1By/YNS",
-	"CuZXoHdlN09wM/EbHHdH1qqJwAKd9XGz93zl9EjYaxnIobBcjuDRo0WKiBTLeb1IHMW5rDkrPuPmiwpo",
-	"akhu96JZ8nxdrKUP3AL5p9vsgK8WrNw1kiXlqI9QQRhVJWfK8tbAYfH65izBp6DGfKPDknOheYEMZxoh",
-	"WBnlJl7ffB8l68+SCzxPNtUrzbSGS5M7x4liJV0RbagoEkd2SQ1L0+VHKgpWENimVuVwykFd0pyBsJzz",
-	"GyZIUw8kkr3lRudUmWa79zezOI06DdbULIZrx5aDL6lZxJTtXxrWsOLzdGXYUJ4C6qZkU0lX32hSN9OS",
-	"51bR8FscdTiYmFU7yALMH/MmdcG1Mm0krxslm2kZtT6sbMf2yLRHs+eXNfkvpNUI5vYNPLiNJAsuCqYI",
-	"N7ulEqxw4FFPo3ZMmRcYuOZ+BTfov73Lt0ixsaU3OHlL+KQEGrDDtlArpY5tMVDDuLheo87Unui0iO+v",
-	"Vlva3sfcGKY+I9u6p6hsw1aRWn/mIv1MNpFz8WpBFfMHfUENnStadbd+20h0y8EEpZizoDShpmBVYabJ",
-	"TMmKWAa6IKdkueAl29Tz4tvUmwAS1IQuuCFzyTSRNwmdCDgkRS5lV39ap2Q7jtIqHPMF2BJzqtSqnU+U",
-	"QorljN+MFgqVNGy3IhC0MbtB4ntfNqJIzRf2wphxacsZKYbCh7s5ykqsbzSBfqMka+qYGXVDRjj1udVW",
-	"kGTwdeb3XmdJO6TocEF3A3lh0qHK1vJ1tk27u7pT79AoJi2edUxf69LiQHavaKftxTVygbyhvKRRSf8D",
-	"LTVDgW7cNdhuALjzFGhf4ZpUNF9wwVAHzYJG/u6nq4Qwk0tRShoRjFaMeiaZ8ZJl5PLFqwvfH+gjYMmP",
-	"9tCSbMbFnKla8djF4erHJ0cPH3+fEardFUoTvZDL+LmUEjof8OKDn5dcg2xIXEbBCLLdxGuwjfj9C9pd",
-	"EGFck7mUhdUjbZNBLdm+LGzoH0KaJ96oNexyb6VI6krcXXSg/jrFuwbNtTtF4Khwye0uiadIhxPcMKK8",
-	"u6BiHmFb5u2J6wPHm1Xm1iYjcyWbOsPbqr0z8Yp9/tXp4xHGYWUxwkFhX3fji6zFuA2dTZYLtNl4MwEt",
-	"Cqf8VPLGmeVtX0XEVLCxAtBU5miUrVnF3RxjpH4etIwNCVEUap0qO/kQDCZXjInhjDgr5bLbePfaJbVJ",
-	"ki1BZvu5mtGE1lTSscOraD6SBskR2wcJR6E7A6NUADtPtEF7xj13zrAhygU17H098OUbJgo5wADtRr7O",
-	"bEC0zDFQlys6K+Dp0ZlGGKLnijS3BrdCrwtn84qL0sELX7DPLGRZkOmKcKMJByvXiZPvF/Cbu3YzTawm",
-	"E7TU2BnesTZ//wh8QcH43HPAdL56eHoaeTGs/+ZsUOZ1rT9hVt/AkbQxoJ2qRJTc3le2cccBkTTCtZQU",
-	"l2w2Y7nZ2cAL91p659dKTks3lOG7NW4h/M8nr37ybLJcyJJdwCXFWGYxklQMvBrRw+SGKc1Txlv3MBz4",
-	"jowDDSBLqgQX81EzjCmMfogdmnUaz8LixvjhRcHNyH33Rvgtp9mF/WcFe6miBfOmcqkKptAetL27ClYy",
-	"w9pTqp+tM/f+X6wGMPz1y2ByH/b+W2cn3/U2zCxmUAcdEAM55AzN0DAEUHVnUlktBhVipY2zFJRSXrOC",
-	"UIO/9uuIFf3yEh9+d+p80/7v7W2QEDIfrPZXN+YtmLbRCwM6FSirF6RkM0NkY7I10UOeuB2CXgqrRjai",
-	"YEobKYvdgimb1I15PiLMBA8D/C4se99n+BJ+0C583xf4VrcjzwC9ESP2nahf70Ur9fZxs7pQDHAx6Vaa",
-	"SJEzJfS4u0NQwNb7e7uzi20BNbM37cSticGdUjb2uGVEFsU50QtayCUrcBtktnGjaMHBdb0+i359XBSJ",
-	"uZXOIbhx34TFpKXbfjA3IdF0pQh4RQ7RuVXfE57laaM5096MUw3vrZRLZJ1o+FD0zhpfyEIyMLwNuNd5",
-	"lvSs4jryE3RU9qsfPTR8ROCGEiGLmPVBKlIrCbbHc6KZaeojwVjBioxoPhdHXGRWQE55UTCREZ3LmmVk",
-	"SoujUs7tQ9vukZ9BRoyURxUVq8ySfZWRJaPXR949nxFDr20zVjE9okWFDYhZyXMr1hSnZWYJdQTTywgX",
-	"N7TkRUYUmzXatt/GHGTOfJErqfWR5oZlxF5i7FeGKUHjzpqKaU3nbKdWs+HOvWFqheZ2XFRNlkqKeYZO",
-	"eJATVoMFf8s4kaCYUatXOnEeeHqek4Vcwq6xx9OSoiVlpx6zwV1+8lG+uXFO4P3jM6+5iKuLmt0wxU08",
-	"GE03ITAnIsrQUgOhl+eEghXaxSVlhLYO+oTf22ucAxy0YYxuHj3+1bWoyehVPjpRCO9bdcwPZ9n3n1LO",
-	"twhDWN0uGAq9c8OFFmYExk9LfAPlj9X8prSkIrdbR8ju9xDbwbXfWUQqog1drfk8QccYLC9/4uIabNDR",
-	"izqjKi6eg691u+vggnemO240K2fnRDBuFky5I0VIhUG5ZEFvGKGkpspYZXfN2tgxACwXq9084RbLL4ab",
-	"AX4c5YmOoWqbJZJBcG1g2/alaDNKZ0nRfWM2/CAbxrXI9TXERdWy5PnqG01s+7t9hNjeoHA2fzZvz13X",
-	"bnd7o5s2GDb3i0SDRWngz1LOowE605TnNkTH1IrdUF7G74heKIXenSJk2VrghZjf+CChoBFFR+LjdfYU",
-	"M06sOIKE2I/pqlfW2MvHE3tUjgyijdg8vj/baSnxR/WmteTx9zs+jXuOQnPRqZUYKTYs2A58QyMscPD+",
-	"YBNcb7h0COePfCfFjBfu5OwLwdu+2ibD5xIPBge6cjH1d4NIGMn6WLtPUiEfIcTtXo2iGDSWCFhzcfvD",
-	"1BKt8oHePR90Zb/AFeo4P13ABAZhBX4JwVnIJF2OCHNwVG9Xxk+hy9Utx8astKn94y4oe504UffAsHSK",
-	"zXMCoy2HHBOK6cU7eY1uga2wf8VMIh/DfdGbkgEvbY4NP/XRx9FBBTvGCPHasR0M1/Xv1HZdM1nj+bS/",
-	"vTJGnR+pKpZUJZxWYK8fR4WCGcrLeNATqvvcub21ofZax4ULG4UY7wtS0RWZMtSO4nlTYuSQ5tSwJV3t",
-	"tZyJQGdub4PNfM4KwgWYYom9yrvwPKfO1U1Z+rA9UXQ+IHROuRik0DCrDwpm5cuSz7hldcPza7AZFKyy",
-	"Yg1E1k1J42qNF/x9MT8YmUikVUSdXnqON4pCMp24aRumUk44O7QybkqFQe/Y6q/sS1eWO5IBUqfnoCxr",
-	"unY13Bnq9JqZpVTXJPg2Wy3cBVEtQA1PuLcTtl1LTJ/uB/T0CQpMDyco7IbuysvZDPRmn1EmhbDaLKSN",
-	"uT/gAWZoRtceOGYHsT/wH7ijdezQdGqtd0fCwnpC+EGHTd8eo0F2dHYf7lwfI+QZqE8oPQvpmzHxHPPk",
-	"dUwG9noZ1hkum9zorokhiBpvew/3Z4zMlMHbQiwVNszt3z38U0xN3prLT7zi5g4uTm06ywYzqoadt7ds",
-	"l1yg7dwUu8F7Nt6uIL+T6WMCUUrnlvs1M5qAFpOIU1ZjbPVrVhh/LwoMDU19ilIMJVb0ODqL5+rgw3ig",
-	"dk5rmnOzeh7Ndj1Fp0rwRw+6TmCDg7XdnotCT9CG2zjxGbuH8Rl3EsCGG3doZRWMXWE4nfFh3N+r9cjH",
-	"wscXR6NlU/nb66lUySZ6D51ktMgvjTQ7k+P/Ci/9frceJcs16V8rXlG4gWA6HP5/CmmFYK+6WdPBOw0Z",
-	"80qPYPM0tcdexDYPMBhoweaKYhhWTmtnjCksfWODb7SPo9wRu9qNkWkDWCVMxB9KrrHORc3fy5BGHQ52",
-	"3BmPoFmTH2u7v+XI1qPj915Ksrl9ditTfHwrfbdmSyzBWwK+wtOBC55knc12B7UXM8N7wsMEkhRaRO8j",
-	"e9g2tG9p7GCdGoPfuwt+argfGJ8vxibBJ4e8DK1thDkIQr2532kiPj9+PV1+p5sIuo5P5oalM+jjk9uh",
-	"CVDD9CSmFY3h9s5l/LCD6Dl7E06aDy5w2m3yUd6T3VgApuOQaF3FDiIgHcf3Cv1+7+QVi2UGJpVluImv",
-	"q9oDdNxuiGXXarFlfa6pFa62p//6+PFf/8/fTo/+/C//9Olf/7nPk7eWZu74erhV2gdQJs3tcLF8hnen",
-	"GKeL7TH04rYciKBds3zYEuHHAQ0oSSvnntmWjo3eWqyhd5fORXxbHMv8ugdYJ6eqIFRfazKT6pxoXh3V",
-	"4Mi0/2muM3J8fBxuxmhQaQTeDeJX75opaqRKaHgAu+NmGeRiRyyeRtWxPrIprert+RVPq4FnqVa/xD4f",
-	"+rXmt+hcc6H279ywfCFkKedxf4lRPBaM85O9RGPoLDUXhE41E+2NGrLZqxArQwwrywEBM8BkncVfG1y7",
-	"gC0HJHf9e+EZ9o6lY0m1+RzNrHjvgBcQQEKtiJHyglCMNSGXL1/bp4LYcep2DzXC8BIu7Zfv/wPyWnxs",
-	"ZwSzg4sBMuRPa2L1bE1SWykdldEbC1MnsrNes+UwTKCNCBx0+VvBTaQirOBGb4evws+DL7UQXxuJ3hwW",
-	"t/zOxys7r3pG0GkPcU2aSFGubhm07EEuokaHPsG1sRS+x8RyvGW/NEyP1U+H23mih/fj7bN7TR24/O1Z",
-	"/vVfdrNZ8iR/zZbBzzRiWuxLzVVSekH4LTcELtfBUjtMSR3kkB9Gg2wCgXjDOf3Kvr7O6o96o5Tj7nzX",
-	"a4Lc750a8ccNUuiiveyKi/bmll7+lhE75mbog2sqRrRL904bNzSGdmy5BwFkeevYDgkxQbb7vjldKiln",
-	"I6d0qOiT3rATP8Aro1x724Zkf+J7QxXc9KVC67Tzr1SVFK2JSXMw2sRMVvI6rj/q3Dnig0Z6Nkqs4/fQ",
-	"fubH3DfhdwOyuOLbc/uc6uDDZWS54PmijTefN0xrVrR5Exu7e+h+jsKIjVrpsNkHxv27TBHETnFvjYvm",
-	"HZuQ6q9e2xQG6CvjLksriMYG0FFuFllIjkJdY3cg37YxVPdQbFjC372l5Q0LU8ChW40jkumRpH97HkSj",
-	"/UYAljYl+7+cLXfacFyPYTmwm+iMSiqi1raSs6GxYPmCcpGwYLGSVR5UOPLU5xFs+44YLQcPIGEm89EF",
-	"LkkC45UruoIMAcwRPSZvhNsBC6rJz402RLFc3jDFCg9lQisIiV+wiqyYGbdXK1qMcF4EdojA+Eh5PdDJ",
-	"tRmQb4cQGmhte9hZWL7OWmWBAcJC+LWK8hBcTba5aJqIdHTZ78MzyjHs92CJoONuTB7aRkh3B4MrE+jm",
-	"2kjFivtL9mzzPD0Nu5G9aymfgWbpBXu2YDFTxOEygfdbt54EmTZSvY0zJzkVViFwHDtudx5gTeIZt2Hq",
-	"/cm3f5VXEZOml2aDyP9XeRU366/PLmIfzUGXsgJuygBtnVAd0DNdRNOeRPEiJowgMflnPuh5E3ArCm3u",
-	"IGezbkhMSDaAb5gO6Rw8gnAJ1iz7npXsDpNluF29G9WzmaTv4nncCPvQ1p1Pf8eSfvB7gUuf0xRxpDtA",
-	"naADbwud3amzvrMUxrgPOQ5DcXOAthPL+qNskij869N4yuZcdPAb1HBTBy9KFvMTv2IFp4IUAHboWnbL",
-	"Y/cqxCC5KLucKsVZQUpuTIkoZs6zppt84V4f6LW2w7mEDxKuPEkLVrxKqCkQtbk1rqrJFwO7x+bTA4g5",
-	"+RwFO2Nbm8ZGo4m1jodJ9Qc7PdFtbGJhyX73sU9OPPRn724n4e/YOSi/IqI3iX0doJuXjF1bHdQyvcZ0",
-	"e8GWdhT28QX+HvjRcS5VbZjgmHHChozeJPfdQ/5HOxVEi+7dV6Ojfu54u1QuU3k9ynXGv4BORRsjo1aW",
-	"nuAu1kDEzqtkSQ7WMDJlKymKTrohwJdRQWyPFTU8J4oaRjSDmN2Bk4G239eDQ+D0gtasiG/N4Dn1uZ/4",
-	"MjGSCLm8ID7iGX4duFnx5cFbNURwJUYGzaFhfDNsf7eRohNB3InR6lCkM9z+mKvuknfXIC5XvUBoJVFC",
-	"nn6gq5gxqaTR/O0ffcL20mMWa7jdartgJYNcVaRajYipwF8D+cqhrsbw/QBGlUAgW0erspqjvW0O5Isq",
-	"CubgM7LtRR2SbUHhBwh67aY0MDEd7hIVj2K3fljXB+3l3+pyulGR/OdZg27igYGYSexikJYYSDn40siN",
-	"iw3YUJxWVuJCArJG4bJPrn6gj1sMN/6235YJssCEUcb1wa2bVxkXdT4oKlVvghqPC/QEE7W9cdg9XKeg",
-	"+Bs90Ky0daWxU3Hfh9H6YcRo8pYa9o59MXps1ldUMH+cPDytptx8nGTk4+Tx6ek1/HFOpoAJwVSHsbYn",
-	"XceTE6NjjoHYDI9Ebup9qNt/pXgbApZ/r7RvVgASMWaMJWEnpdry6FQNbCufkulLDY1SLmRjclmttexq",
-	"NYA1r+KYgZOXtMKdaodqpwAGeXmECehxt1EaizBaN8ITZ+sSvHSIJdOGl4YkssoSKextNQY/PWjlCBB5",
-	"IX1kEozoOyEzQ4aHq3HgidcTj/cWDb6rZ7KIMX/uf97TGILfxzsu6erf5ei0+zjODhxp/20UE79Sh/XP",
-	"xQ037L8JALay4pi8bDFppchZhjV9wJgJ7p6QETguBHIXprfz4tnzCqzOnfJBU7mV0/ToYYxTb2JOrJ9a",
-	"837A0A+44Z1eaFlCMSm9hhW5doXaNYA2quHfIgA70u8WV0qszZHYtCLhA7gRaVasw+xDnHzJb6xma1dm",
-	"ulqDtAISmm4Jmj3zMyIcmmZQX9PldiEXlqajwR3iYwqRRBunQcDK2U7MgkdjfA6jCoetboelsMM/ODQA",
-	"alshqiEpneY5q41T4fISSjF82hvHqC1QFpyMzvvQownhkrVgRiNYCUcfD25IhXztFeTlOoqPHzw9gz1c",
-	"Lhc2VXGDlFbLMkRhs6TgaIZf0Lpm8ZOzZLNoUsx7F5aJQs/u+6F3Lxo/QtzNxwmp6IWuH16Zi+g5wDUB",
-	"MDe41l0zVieRkzq1NyPhLMyYKGlf+px+UMIuyMxB3vOSraE7OZgvez3WhirjYdXQbyDJXAYq7sj96lbP",
-	"xEH1sE7Cze6Lz40vV+dmy815gK/HU1A1Gs9CwEGWX8IvW4prt65t6/OLXlzhEBpscEx7BNHqG5/tWjk9",
-	"wN1r60x8CTCHniOJFFm3tBwVYCEA15BZUIF1PJy+YzdX3ZjAHudwa/Z0o4CQL7XrjxrbYdx549AbNioR",
-	"NBWoFQUim0HbncycVB5uqjiJHQ5HCITTczew5UK2cNUwNQBSizcfQ4z4QSoyZXMuHD+uwX5hqrlt3zsz",
-	"45gQjNUJ6ybV1wEcluYAuOmQ3tClyBN53OOiI9KeYYfqkVPh3JlOtBahnMsYrMQyusxPpSi0g8yFUpFh",
-	"oca132imxtQoxolA3GuktWTYwpvtghQI0Bwvj7HDVyxnIWFfk4pRoUnJtAbyZugto7obbGOJs4Yjdxt8",
-	"axfBMhTm2tO4m75WIPRDK3HDQnvG7pHehY86HhjwNTysN10too3wcOCsvnzEp4Embmg4OqmNHG+I77Pk",
-	"5WyJpbgA6zmqI3qQ5FEo/QjzoEkhc31y+eanl8/+87jCWmf24A316cCrY7fWBSQ2kI92HT9OQLyXS5Am",
-	"WKPF89SGkYpDpnUiL9/Zggbo0j/gm12DTnRrOXRsD3ZM0bFjJSkMtntNG2EFGhDj2E2UoUe/nh79+ZP7",
-	"9+hTPJK/lPN+tILdwE+dSIRU0u/RWmZL50T6RQ4Kbfyr1HiPYcMW6gpe7OyhXR9YUYbvY8rGiEChhRzW",
-	"gRwaStrhtJEXotIhqG2v5tQnl8WS02cmBWqw7Q6FPo5oWXaNqAUTK/gtxrZtfdchVZDt5H80Ziwemoct",
-	"HBFM5gr6jTh9ooP9qxxrxc9pPSQlHB0EXfxHvwaK0dJpQoAfRD2GqDaK+YTDJZtaudKU187sM1cboN1d",
-	"MMi8Thzvri6iq4PnlcKVc7dNVw4UeS3j38mlnsTWeUMVFYaxUYSwp/Hn+Fg3yyUDMDipJReg5ttL8oVH",
-	"oYWKH1avJLatc7hzppTQL5+j4u3fdk2w4uJzOkQLsRLsckQG5T87J78BQnlFv3xdI+/OzvcbslkoaW+r",
-	"I5YktSeuvJzeR3iNQfIr+Q2LxdL8KJeOMQNgOkUTMEaE6GjVbl0zX4uUO2SWkhomcrCi0hSgzYzy0m6w",
-	"NS+MoqA5WcUs/hGg2o+b7zUvy896yU2+GCas7cjAOt4GsDiEDqvwilXc8XPD1OcASRQxtBieX6/WukH8",
-	"TYdEqrlhKf/qKMAnh1syWBJD/sOWKh4NNd63xgSvuInbQnzFb6f1naPbq0U5075CqoMypFMZwhUGUqTi",
-	"0VIQeyOeOQDoTkCym19KKfnglKkxu3o/jE6P6TL8C4eIy0ejgcrKp6iM+MidQZtfdKXpZtif02l2rRLo",
-	"PqCerHwFzVEB8kbmshz3lUOGHJtEUerP/o5wWx3qA+rQd41/C5Uix+YcjIa1hSq06/DHOzXeiG+5HewG",
-	"Qmi8ONkgGRKKIW1xpxwjnNPJZlF67S62hCTot2GNjRtpTUJtnICsE5nQmKC+rmIX3UQoKYyS8fvNFRZH",
-	"jwJKN4olTdoAliqhZFaykC6UxLkyrI7bbakgroxN687AImLwoTdwF1LAgQQFX8GRIUU/xOt6V9DYeccY",
-	"LCRk4Gqf9BYUKPsiqBZSrCrZQBQUnwtWHPEUnt7uCz0aODezj318JhI5uqi4MCGddONkmq/fSjtZaI1S",
-	"SSi3DkDD0GSERMm2UfZtlnBf6xEVTnvspxrLdPrJuQ4zR6SWJHEyG4zs2gwMEwmTQknFvEkVQcLyT9FN",
-	"k2C+CMqM1JoPKXddUEOn1P7icAPPEeGm3Ue2J8KDY2m7HExi30a3LMSnG1ZDXXkpDBcNAxvnRVuHGQon",
-	"o83TsHpI2DISLEOCu647RO6QI7l6l0rOrZo2OhxxyBJ344W+XzdRPjn6f/To15Rp0hNxI1Rkw8YZ/zp2",
-	"0F4tpDKv2gJc+8NbptLsN0v7dvdprFL50xV6X5Gj4qw0IvZiHV/OdRpddD4XLw8TWnbFv5CCz7kJ8VO0",
-	"sXvI8Jwae0TVdWn/y6UARzr1SdQrMNEMwWf445eSuTLUNBEdzhnmkgUerdj1BiCIAJ/xG+aTZnZ6iCNF",
-	"GQfgRd4CDjKbCDTRDDy0XGRDr/5XekVHGCZylhKa1IBHFWqnQlKH/yClxygzJqaro2f2+j8HEe8DfjAi",
-	"Z9uPFwncoUYUbtNbez2gb8fPWa8XWWg59B1Vc2ZGVItL1UHqrVTk78Xx+u5xBAypEsWLUnV/NoOzEgVx",
-	"YGZtTZ0a4XNghFECxYvC7KnujQizGofedTAkrt2u9XXQLTfgOOlM/cwdDnucJxv6QUc2f793dKod0lWo",
-	"55Oq87NxGFPNHj2MJ0moCNilNLU96sj7ty+hSCmh5K9v0e8Qoo5BpSsUXQ5Q5Ny4sLfopBSn5UgsjUOA",
-	"NfAi4W9RdGa+0TuiEodshbuNDASAyr3Ogg1VB+OGqChCuJiP0RaMqEboC7T6Uqwl20ZeEiP3ycFq4wj7",
-	"IBSBLdpCJLcCTTobpxslHNjvExp24kgZD7UdP3yGZyIFPWkgglD85ELP6IhSDO6Lwemu+yVM0bWycXg8",
-	"Orh4zDrAhKp2MOtT6QPyjgc73feR1wbFRwJjsbD+GgSICztz1tL1iMNOZJa7lvzEZgmFZEzslpGmHlkl",
-	"whWHgC83htNz+Nol2Qu/8X5QLCEy7Z0jxrYBU8uKYV1gCfaXtIAfA4e5RSSvkSfLkkeApb7sLCXtrZ5c",
-	"zGSrhkfwsPYvHTm0NnUbaLlWo/oWRalzlwbflqV2RgVLGT+RGEN+4D/wH2T8tnFwLGutt86wsdlE0ERq",
-	"Ij4D746nsYD69gmffl9JoRHA/LCxI/ycN/EYlechQQ4wkRaMquKYPCE4ViJcoTrBWKE3Us9cdtGypg/x",
-	"n0fw0DBVK67jwQH7rGQKv9JKlrY7P1RNvr188eQyI6+unv345PLm4YPj3RQawyyudl9EQ/eT2xYztnEI",
-	"MNkGWvnx1+gh+rOENK0oO0ASQCo9pl3oW60Tnwu8hYwpZOAJEENtw6uTY6t4AnVsFTJH1s7Uwui6hPVU",
-	"CZRLLV+ijMTBJ3zuqzjieHyG5+BpuwFtT+MrFF+eyR5IC3ej8C4MSxkNFxrAEidXiBrm/BwuychXyKei",
-	"yAKqWS6ryn5XcsEy/0Ej+BeipdUlvVVTNYIUXLEccl4IgAiAF2cDmyAjtJKNMJpAGeKMFC7dR5OKlyXH",
-	"t3RG7FGpydsfnpFHjx79OUSIc0XkbKaZOSavJXELQdiXHMTTw/96/Ojou4xoibogQ/tzyQH2hFGQYIR9",
-	"obkpV1bI1VRRELwhfExIAxHmrMBKjQ7/U0PyA2ogRNOVzuwjxWaYwWtHd3Z6ekGo10XljFRSuUykM/KK",
-	"P3Vvfffo+KP4KD4sJFx3G80IFQQLSzg3se3qyxHNc6b1ObEqkSbfOgcwhuhnTsl9EILOCdhvvAoM1YhR",
-	"Zl8EBCnq3oHIeh/HBCoZ+m4J3sAvyG9UrMCVbFTDvjqkPKKNsuonQFVJmZHfvLsYXlp7o3VTb/jyLM2d",
-	"ej5n6ErANYKgfrhUT1kpxRzQa3C9cZzH5MNCQpa6pZpdE64xPkJLT//v7IqdnT4Cmrywytkx+B7IEzJV",
-	"culcfJhBNV05/pbXHNK+Lt9cvSMnGn3JmaWPknNFK/vmx8kTzBr5FdbonDxlVDFF3r35jxevP07It/gx",
-	"UF0/yFzLEEoQ9okmSkpz/BHSZTnEX07eQaZ+595/PvnO1ZgRtOaT88mj49PjRxOMYgYxdeJDppziFRjn",
-	"ZQHJ8No8wTJNgbX15Pxvm4KCCfKtS0F4kBGmLeF+BeQsqwdNfmkYmFjxatb1MeIOiJjzNkXaJwBIqaVw",
-	"MWEPT09RERfGucg6HqOTn909o22+7wIAMwQxGMez1sdoQnCJ+PHGwuhOgFNACuumglz688lrcM/KWdev",
-	"hRK0DUCz5PLbFEpVSAjw6U2n0RiAgnEnMIUT2hSIkJNeUXhja0ljS0VzrE4TXafvYzjn2ygzKMGONQOk",
-	"GamI/+njBA/xsgx5kr4ebWIszu0xYjCxhtzBl+K+aA2peEszJau1dobFU8Qbwxr+o5uKuL0qWpbM3ooD",
-	"YikYlLHQfXsYC/bFwJMUxUNl/Miotgq6RAv0xWfqkY/aZsPmQh1pRA3A2wqGQUZu2DEYELTtA4nKDWdG",
-	"v73ksAe7y9yDAy1zywjCA6qyr0E9BsDJIZIkLkAc1ofVaJ33bV2EvKLX7KnHA1EIxPBUFquDyWNs/APX",
-	"CxxRq8yCbjBqwWVumDnCBJf1EQROnnKBICebmyu6sDNestuvqqUh1L20Mz33CX8YnxSyFxdUL1intIO/",
-	"oLepgesp7hc+AT3z2eLwHjqIXKFsSKwujskH2wmFJuuFotoHAZYMYYBpyYqL8KnV/MCJ/u3Zw4c4QEyU",
-	"CZ8/QE2kh+s+IXfltDYuvDF6QD1zz3doHFsV0b3dKiZv2kK6a5x0m2PtjVV6Ef8fNEseLjypQWyI906H",
-	"Z4/367CWyqR6c37rtf5cltXjx48e7ye33W0qLrkfdQX397trt8a7cC6F5OGwdTycDulpK+2C0XzhctSS",
-	"h5+9UMbHgcZuP4qHp2d/6gyhwz77nlJfjuqc1mh4/oMIrA94EcSdRDSDXBRRwLULIWcJjhllCChzc3tJ",
-	"cnX+XN4a3nJpvrDSBe5nsBKWr0HuYJLLlGkOwALa5xFiVQ28i3Lc6ANETQtzkhQ3f2HmWee1O7xldLtJ",
-	"LFXAErj9er0LAac+sTGG+dLqgqAgopHjC0RKabKQSytquNDGquh8S63Aa707lYHinSiz5O3jeYhIunu9",
-	"DfsaqrOF0km3Jf4LsEG4vdKFh1vIsjjQNQ+iKHRaS3umGDUMa1bejZoWSmLeWkkb12+n00RwiVNvPKbH",
-	"OpBLKOtxIB0OeoSrfdDTfWVN0NJYWTosS+OKjRXymLx2+Hz+nkDOTv/cUaysXlfy3NWZ9VBEvsxmB5eK",
-	"TFdEyGXHEFbRlWvVXrYLptBQy0pmmDd5Lh1qov0Mxw8Qgc6mXtCV1ahQcHci1yHcUDtEx13qXpR9MV+n",
-	"w78nv/Hiq8OjZiim19n4Ofzu2ThmsYCE/HBq82KMmtfv8Ns+tM+2beR/AdfD7cW1gtTjwEwVt+fdEhGZ",
-	"9iRzljzy/ij0vFehcOtFerK+PA5nZnNvw3Y82N44sSRZpcX8E/v4d1zOwx8rnRnd88GCgZIJHoLQvNvz",
-	"0GUTHEZ4iUOWCuJ85qJbnH9LXwQoRisMsMScZuWMNALgspynwA7uBEIdc1lZQa5k1SIgYTQkF6A7Z4SW",
-	"WrbJTBHhDnhc4HPpP5fsQKeyWCHKrD/92giqrPMlhjaiI8efZ/ibaoS+9XHCbnxNwKTi+eLGlaIbYPf+",
-	"u7NQwuSGKrpIrANdChFjlBX7myF3aLoIF3TiEKeSy/u0lPk1JEMMNxztNBjtbyB60gI7pPsJgLe36Seg",
-	"p6d6cYANt3Wb/N3tCc8RA3bFB1+4forfHGhvOJuqla8ekrdkBsymke1CQimnx9np6Snic7L6YPvIRy8n",
-	"t9APLjPorjfQw8ePBnH2RkhinCkhQvk23YiuU7Z3VhgUPaqvkRvp4dpGevwH2UiWL4aeLcBlt98+b13E",
-	"ETSHe2WrptoB9sTCBV32bgsfmXkvJqvQ2X0brZ53QZ+t6JHKFfScuqLHaNBYtsW9Qym3SrPyZngEQ/9a",
-	"nFSyYNWJg7rosXDhC6/s23dk4oK2XT/3fRtpGaFv4QMcMl47b8sEbq6EEliEC49+7aDQnEB2S6Pb68gu",
-	"g3y74B4SJbrmFWbZ690WIZ+Pv+uwSoRWjz+zxoSFDL9lQ6t3azUZlt/ZxTgYKHn8YrUSo2SHMLPgAhNK",
-	"tB2U72YfDsvSMv2V57Tfl4H+8It7CKsZ7O1v9Pp66v0WNH4UXDFRtBLhTk4CbP2dtF3dxVFwdyvpqH+4",
-	"FbUkOMT2jBwAUAQvfeS/tY/v8sBf3+j/EEf+FRQtcQc+oYItD7SWjfDg0fHFfA/P71x9w27+IZbyL/yG",
-	"+ZX8BrCXCwiiuHz5OoPqbMfk7OFD5+VbKinmVr+7QBsvRIcFP8aUtegyxgWS2T8+2z9cFoNm5tassuQz",
-	"fjJr8/6inIJ5gR/4D/yOGKWTfPiPwCc/YRlfYqcdMvLsCuNCuMAbDDY8zAr/7BMio+v775KLO15dyMj8",
-	"R1hbO9HY0irm89jNhSvo3ACiHHXAUcfkiZMJfukh2vOB3+2+AXYgltA57WGJq5zeJUvc/Tk/DPKpk/45",
-	"1Ertk2ozh/Znl6xjFru1bJDyGk6ILgfpdZZ5eOrdk/uyQoAVS17QfnIAVne/CHHQsviWhXEfKkAMcOZd",
-	"tThY1NIsfLhYFNbtAAbP0gHLRel+BWHyPyFM2A7CG/bFoNc1Gl0/KDQVPzzEFVMzdcPUEdSjh0GRjxM7",
-	"1Y8T8q3LsrTTeuDSA0PyqCjIxwl80HkTfKkPWhc3Rmqhn1Mfk8enj5z3XEpSUbEiS2ryBaGlpfPqQAtV",
-	"sZNuln7dRK+95tXqsk3bvwtJ6Zv3OE9DJGUkTAo/P4BfDRsi1SocUxf2DwwocOmWmjCxR5xlILwJwCNx",
-	"E+QLUbzzcCt3R/FLJeVsb4K/mc0OEJbWKAwSwQ1DZpAPSORstg91U9abp2zOxR+LoAcMKmoh5VJSEJ5m",
-	"mH0Mt7RbrxtQlNCNZfv23Zt3lw8goijHpHnbG7l8/w5wBRBV1GgHYexhVvdY5SburZlxVd3hMgc8wXte",
-	"4fVi75FFhgeuioc9p5DskPgQorDWV4ojrPTFIXkitZfFvoLSy98Te4yjjTtpt6OG3dM59U6t7psBfNdX",
-	"ng6Jjb6UyiwOlooTbmnBYIPth9ByriF6BCtt7s7daCswJHXyS3zlPpRyLPAwVC3HsR8mawbbWoeCu2hh",
-	"4DRDnPWRLu8d2h5205eldIlv3CUbYw8pEmMW/2FIjJgmPuh1/7CBxFlz2bTk6vXutcnVGuwiPhuqU2w5",
-	"nhrYF043tFZ8LHXfZ3gYH4/GCm5YYfkvhN7y2Vpt6kgySGLYHeDoAfn8p6looyGye0WrcueF8B4l9ADW",
-	"7kD2LDuseetAJlaXNGcdYeJriOcLll9DVr8sXTo/pibhLwCVAWBBhtCyHG5p6YZFY48n0FVPJI193BEw",
-	"f7crDBPpje+cyUYc5BbK8usWnSlAItV1uYKz95YYDK6+beow+Ku8usuTwDbfZwDz8ANcESgyegin8o9y",
-	"iYYv7EAxohe0ZkUn6Aw0ZugQgJ7sX86EXkimN9Lg/DntR9jCKMilaKPmDnJ6twXek6rTW18a/B7CnqUo",
-	"hipOUzTi3tpovF6mHVpF3wKQJuvirQH0FKEaYwgRzWt5KxUgnhhVFEDzO7puQNvDnUoPD9vxa3ug9+zQ",
-	"EDR9a8tqUSQKonZX14GfwV8QHlgwDGZ3uUWQvyRFa+sWbOk2uv0JynK4bCfTzgCrdxhWloBdghlDvhuI",
-	"o+eGcLGvCwI37QlCDfeFnNjnd85K7Yr+T2Wld5AuvaSrNYayZzItClZgTeguC6Hkt+xyzVaed/ZfbVi4",
-	"XULavXQfYtp1NlRS+wkcyH7gSkAiHJDVdWP5KFuHKZ6eBzg1e6U20uXOQAsC4e/bTNjpNrm+BxDZ+joU",
-	"eAzppGARyuy1BgCkEJSVd7DhciqyDvIU1B62Fwm3S8HENFdUmL492J+i6TnY5TULvXRVAeKcAM9bZrh1",
-	"bvM45LpPdyXroU2c3P9YDsxzsDsqUrC85IIdE/zJ3ozqxmh3jEN3rvB1uHEDWzqkYykgAfkMzeTcnRZA",
-	"O1YM9LcmmVEbqXpxgd66V+50RbCLyIq8NE4DOtzVys0ZsUoQes4hLt3usuraPfHF7BNePppf/74kfbed",
-	"7W4V0RbFARJAAV3xALGY0pfwASAl3m29uxoZocZ5eIZgWgVas3lfRB04ALvU3k+UDaj7EysNACBxa/nB",
-	"D3vA4U53lqaJgufft+zsZyu3tQxCTs+5OEQOpGs0bNagMUvIuF+7Y21xNDdQ3jlfuNAtSipZMQFYE/g7",
-	"N95wYpxURZW7rT/lQCY2gCSuGasxZhERJYZCP3reHWKNHMK7VVMaXlNlTuzZflRQQ/vYd8ZLNghHD+tj",
-	"IK5lpN5bu4URWm+9UMfpw7NdgPwwkD8IQ2MhzVSoYQex6tbc/KZmomXldWgs5Aw0nLou0S1z4cscIDx7",
-	"ky882wPM4Lf2JiO1IWd/Iq/40wdkSSGAQSrchH4H2R++exxC6UgKxTQoGgEDNSCtdl7imlRcazsqqTBm",
-	"tot0AiPrNCSsGjNyi9gtlt4h/8FY/fsepa+d58koDjRaQXWC2zOJnVl7FjtqFMcE0E/BNgQSyItZKuzF",
-	"ZeDJCdpf7/XfVe2/O4K2CmjkCAFAtsMAP9qmrJo3lfZCx/GiT/796s3rzMWdtMhVmsiiwHJQlmFDuQ70",
-	"gzv1XGf4tgPopFN5AyKw2qzAcEgjgV01F9HXF413xefiTWPucuGu3CgiS3eFtS5kA9fiBaMFXFF/m1wx",
-	"c/QMykHscJPdOoGLz4Xt38dod+pQxADk1iM/0hhxfs6/D1k/LCSh+vpAAOovCa38saG0IaBRcCz4hxHB",
-	"dSSHcZNSiUwFLIp+N/YC1/g96wa72R3N7r8bt3NxQbQTNz7oF6zGdgDHULqlPY+ntDjCYwMQLQp25CmZ",
-	"kbOHXXQzI+URBHRjwoxRq1d6d+CUDzruPVuu/Ev3kiaMnQ0uWPBqFSKnD7HfmGKw49o6QPuGGPpR7YQJ",
-	"fSGKVl79AVFCX6JBi4niEDHwXuID7h4kbu5PYIOlHtKngHF1Hu5M1tgOkgkiBzOAzahydzZ7AMC8XUnX",
-	"HcZDpFA4AxLxZi2d7uAQsG1fKjlXdpT3fhbc/fq89bmJC7dQcHFq664hfjPgELGZwbJJUhguGns3uApl",
-	"wiq6wmpkmhmXRYWVpkYuc9gZJ/h8B8j2D5alnriNdhcM0OngfzWBdfztdkujwwsKnqCK4GJMqmOf3y46",
-	"FeSw1ErChbDNDIaapjci6wrfuMulwB7udid2DIoQZD4vqcjZoe5yTQ1lSfrI6F4ZRcf5r7w+SKmMaSOK",
-	"gxXL6NaoXrCy1q7mrZFEMwcebc9wV2Pn3FL7V17XrCCGKghXY18MWJP0MAsH1gvsVUPf4Sv3oYRCV0Oj",
-	"G3DogSZoRXCUOQBS/8p3AIYNLMSoD5nC9qQocL53FrXgyHm/4v8HxfSi03Ni4drALp/L5hwM+pAJTK7e",
-	"AvS4r76LbDCw6oBf0d8j9GDXhQJHWBwqLMut45Tm13uTFtDTe2Q7wqv/XvjtBzwgEbYcNFPVCA0RC1bS",
-	"QzHkwxyVCOje71B/rmTd0vQO8ilt278PEFZyJV/LDmh88DtcdCujWI0QvBMHS+HwrnzvqG9N3vZWYuwG",
-	"gufSOSlcjLmrGHArWPsW2L/fG/S/fHAPfNA6p7znq88xhZfWW65/A0h/PUL1fRwFNVq9r6Yijjo9WchG",
-	"QQ1/LPCPflJ7rcPfC7qKFPXfzmBDzHOJjl1aU2UuQqgLuFSbqmIFaepj8hz7Rut7KGTPvtSlLNjkfEZL",
-	"zQYl3wVd1A/eVcoNYJwI2g044Z8irv6Ki5fYxHcbqmo2aQT/pWHuseN1bVZQa9ue6ZNEmUYs7HE/KOlt",
-	"h3eElv6HrHt8L7ip78fAbOqmOlRs9pJq0mhWQGIF8kjWxahHMD4urg+kbIAtpPfa+B7euB+aWx14GMlh",
-	"3IdxEFZ05c1Gu+/aPZdAGP6d3QGROPd7BLd9xhfgEGiErbGEDwzmgKUfeI1za/I/+hbnaQjVmLggQrqA",
-	"nAG8TE2+iEXhUTH/PWl3+B1kJzMGxurvaRM5WCyKzZEnkGIXIEKkInbpCZTt9cY1dK1etHBzaEHXhq4w",
-	"9H7QTlwuemErPixWowrKZKC/ZOSFWTAlGGQRvLz0tbUvyMcJmqc/TgJYg7NXt4UIbl8CHHShfrdvpFzN",
-	"QmoDw7eDhhSc3QXBBw7nbPRwvIJ9dvYIkAROve3TyFyWram1lsro21cRPx1SeNvkNfnWsfmDjDRFnRGe",
-	"V3VGdG5qoBoRjdVUkgOy409psI8eDtY5C53XiYk9GjsrBFmH0GojScFyXkDE6QVxU+3D5KDm/pXf3uqL",
-	"ncykSIFqeNqaexWj+kBBIzxfYFoobcUBlAWHoDaPAnAQdEVIUlA3Xho1qpycT05ozU9uvpt8/fT1/wcA",
-	"AP//",
+	"7H17d9s4ku9XwdHuOd3ZpR/tONkZ+497nEdPZycPd5zcnL2TbBYiIQltEmADoBV1n3z3e1AF8CEBFCnL",
+	"Ts/M/pVYJPEoFAqFevzq90kqi1IKJoyenP0+UUyXUmgGfzxXSir7n1QKw4Sx/6VlmfOUGi7F0S9aCvub",
+	"ThesoPZ//6rYbHI2+ZejptUjfKqPsLWvX78mk4zpVPHSNjI5m3xYUEOWVJMp42JOMilYQpaLFeGGzCjP",
+	"WUaoyMjSvmYkyeThxDbi2rXdXgi9ZDDSUsmSKcNxAhSGPJOqsP+bZNSwA8MLNkkmZlWyydlEG8XFfPI1",
+	"mUxzmV6zzH7gnk2lzBkV9mHKlKEcJtsd+7Ed0Q/Hx4dNk1wYNmcKPltInrLNr2DGZsGIqnKmiaYrQqey",
+	"MiTn4lonhAuylCrTh6GBpjnVerPNdwtGfq1ozs3qQM4ONFM3PGUE3g62k7EbN7i+VXuGb31NJjNa8NwR",
+	"lhtW6G2f/mg/WLm1+VqPgCpFV/bvayGXAZL+JJdAmxanAXfA68GZKEa1FMMH9hbeDw1JVULYRgdPMZfL",
+	"UDua2Q2D1N0YrpHbmn1H1ZwZ4HLFfq24snz5N79i0IInX8ObDQvXjNeQprV8zSxb40zsXvlUT0ROf2Gp",
+	"sYO9KMvNfZVSw+ZSrYLT41nwZ0GLEDnWpsjt6OHVpOklMq589UzRGUqlLOOWUWh+2RrojOaaJWtj1yyV",
+	"InMbaEar3EzOHh8nk4J+4UVV2D/sX1zgXz8cb27sr+Hx6IAAcr8OYiZL6gAvOTKM2XlPPeU2mlsjN4yv",
+	"00WQ1lXGzXNhcMHXZpjitg2sOE0NHh/d/X1BKs3Ud5rYZT4nSkpDZlLBnk9lUVhZn3PBiBQoI2VlmApu",
+	"fDozKPY3n4yR/GwmFevh5boZLszj06Ckd8QKtVGy4BhDjE/NxJPNfZd4Atdd1OP10w+t2BOaXlflB64X",
+	"myuGUiRwgqCo12TJzcJSnitYIg2nr6iKKVP6nLhNc0ZWrH2utA7LBdfGCYfIQV9plhFG0wXJ6CrcSEm1",
+	"LheKaliYgn55ycTcLOyGPDkNLKJmqWImci6WdM6+08RKSj6zZwojtDILqbhZJeSarTSRMzK1ciEhKCDI",
+	"DNZBJ8SOBE5jeywjk4oZn1cKjqbQ6EPy4UmjXmyIiB4O3pxLTrUhlpVtz8MYPJWVMOGDVs4ME7DiXBBK",
+	"Ci4qwywxYHWkWXR2XovhG+2h2+iL7JywojQrslwwYVU4romQBo9vslxIzYCKs1wuLTMEN/ZC6vBmWshl",
+	"iK+YYrYry1vayLJk2RmhhlDo5TtNZlxpQ0qaXjOTEKd8WeYmVk9iKiFSgRBaehZVjGZ+wW0jdphM2BPh",
+	"bxP7d+uYcsrxpyS095XTkTcXEin4nSZyKSLyrVQSlYXu18+Bvna4FCYRVoqqPLg8dnG96kmMnW7GUp6x",
+	"7rpRUsiMESGnMluRpZKGkYxn0Z5eh0/3ZKJ5zkLM90zBMgHrWc2XCkJBUwyLA8O+RPYDajgJkYKRMqdc",
+	"EK/UBAdrOFMhDpJukp40Z6SwbX1v/17ISrMHlkXsyUW+pwTX9UG4h8CKXWSZYholaSmVAX4DJdc/yKVg",
+	"fgV6V3b9BDcTv8FxdySNmggs0FofN3vPV06PhL2WgByql8sRPHi0SBGQYikvF5GjOJUlZ9ln3HxBAU0N",
+	"Se1eNEuedsVa/MDNkH/azQ74asHybSNZUo76CBWEUZVzpixvDRwWL29OI3wKasx3ul5yLjTPkOFMJQTL",
+	"g9zEy5vHQbL+IrnA82RdvdJMa7g0uXOcKJbTFdGGiixyZOfUsDhdfqIiYxmBbWpVDqcclDlNGQjLOb9h",
+	"glTlQCLZW25wToWpNnt/MwvTqNVgSc1iuHZsOfiSmkVI2f61YhXLPk9Xhg3lKaBuTDbldPWdJmU1zXlq",
+	"FQ2/xVGHg4lZtYMswPwxr2IXXCvTRvK6UbKa5kHrw8p2bI9MezR7funIfyGtRjC3b+DBbSRZcJExRbjZ",
+	"LpVghWse9TRqxpR4gYFr7ldwjf6bu3yDFGtbeo2TN4RPTKABO2wKtVzq0BYDNYyL6w51pvZEp1l4fzXa",
+	"0uY+5sYw9RnZ1j1FZRu2itT6MxfxZ7IKnItXC6qYP+gzauhc0aK99ZtGglsOJijFnNVKE2oKVhVmmsyU",
+	"LIhloHNyTJYLnrN1PS+8Tb0JIEJN6IIbMpdME3kT0YmAQ2LkUnb1p2VMtuMorcIxX4AtMaVKrZr5BCmk",
+	"WMr4zWihUEjDtisCtTZmN0h478tKZLH5wl4YMy5tOSPGUPhwO0dZifWdJtBvkGRVGTKjrskIpz432gqS",
+	"DL5O/N5rLWmLFC0uaG8gL0xaVNlYvta2aXZXe+otGoWkxdOW6asrLfZk9wp22lxcAxfIG8pzGpT0P9Jc",
+	"MxToxl2D7QaAO0+G9hWuSUHTBRcMddCk1sjfvbyKCDO5FLmkAcFoxahnkhnPWUIun7869/2BPgKW/GAP",
+	"DclmXMyZKhUPXRyufro4OHn0OCFUuyuUJnohl+FzKSZ0PuDFBz/PuQbZELmMghFks4nXYBvx+xe0u1qE",
+	"cU3mUmZWj7RN1mrJ5mVhTf8Q0lx4o9awy72VIrErcXvRgfpdircNmp07Rc1R9SW3vSSeIi1OcMMI8u6C",
+	"inmAbZm3J3YHjjerxK1NQuZKVmWCt1V7Z+IF+/yb08cDjMPybISDwr7uxhdYi3EbOpksF2iz8WYCmmVO",
+	"+SnkjTPL276ygKlgbQWgqcTRKOlYxd0cQ6R+VmsZaxIiy1SXKlv5EAwmV4yJ4Yw4y+Wy3Xj72iW1iZIt",
+	"Qmb7uZrRiNaU07HDK2g6kgbREdsHEUehOwODVAA7T7BBe8Y9c86wIcoFNex9OfDlGyYyOcAA7UbeZTYg",
+	"WuIYqM0VrRXw9GhNox6i54o4t9ZuhV4XzvoVF6WDF75gn1nIPCPTFeFGEw5WriMn38/hN3ftZppYTabW",
+	"UkNneMva/Pgh+IJq43PPAdP66uT4OPBivf7rs0GZ17b+1LP6Do6ktQFtVSWC5Pa+srU7DoikEa6lqLhk",
+	"sxlLzdYGnrvX4ju/VHKau6EM361hC+F/Xbx66dlkuZA5O4dLirHMYiQpGHg1gofJDVOax4y37mF94Dsy",
+	"DjSALKkSXMxHzTCkMPohtmjWajypFzfED88zbkbuuzfCbznNzu0/K9hLBc2YN5VLlTGF9qDN3ZWxnBnW",
+	"nFL9bJ249/9iNYDhr1/WJvdh7791dvJtb8PMQgZ10AExkEPO0AwNQwBVdyaV1WJQIVbaOEtBLuU1ywg1",
+	"+Gu/jljQLy/w4Q/Hzjft/97cBhEh88Fqf2Vl3oJpG70woFOBsnpOcjYzRFYm6YgecuF2CHoprBpZiYwp",
+	"baTMtgumZFJW5tmIMBM8DPC7etn7PsOX8INm4fu+wLfaHXkG6I0Yse8E/XrPG6m3i5vVhWKAi0k30kSK",
+	"lCmhx90dagWs29/brV1sCqiZvWlHbk0M7pSyssctIzLLzohe0EwuWYbbILGNG0UzDq7r7iz69XGRReaW",
+	"O4fg2n0TFpPmbvvB3IRE05Ui4BXZR+dWfY94lqeV5kx7M04xvLdcLpF1guFDwTtreCEzycDwNuBe51nS",
+	"s4rryE/QUdmvfvDQ8BGBa0qEzELWB6lIqSTYHs+IZqYqDwRjGcsSovlcHHCRWAE55VnGREJ0KkuWkCnN",
+	"DnI5tw9tuwd+BgkxUh4UVKwSS/ZVQpaMXh9493xCDL22zVjF9IBmBTYgZjlPrVhTnOaJJdQBTC8hXNzQ",
+	"nGcJUWxWadt+E3OQOPNFqqTWB5oblhB7ibFfGaYEDTtrCqY1nbOtWs2aO/eGqRWa23FRNVkqKeYJOuFB",
+	"TlgNFvwt40SCYkatXunIeeDpeUYWcgm7xh5PS4qWlK16zBp3+ckH+ebGOYF3j8+85iKsLmp2wxQ34WA0",
+	"XdWBOQFRhpYaCL08IxSs0C4uKSG0cdBH/N5e4xzgoK3H6ObR41/tRE0Gr/LBiUJ436plfjhNHn+KOd8C",
+	"DGF1u9pQ6J0bLrQwITB+muMbKH+s5jelORWp3TpCtr+H2A6u/c4iUhFt6Krj8wQdY7C8fMnFNdiggxd1",
+	"RlVYPNe+1s2uaxe8M91xo1k+OyOCcbNgyh0pQioMyiULesMIJSVVxiq7HWtjywCwXKy284RbLL8Ybgb4",
+	"cZAnWoaqTZaIBsE1gW2bl6L1KJ0lRfeNWfODrBnXAtfXOi6qlDlPV99pYtvf7iPE9gaFs/mzeXPuunS7",
+	"2xvdtMGwuV8lGixyA3/mch4M0JnGPLd1dEyp2A3lefiO6IVS3btThCxbC7wQ8xsfJFRrRMGR+HidHcWM",
+	"EyuOIHXsx3TVK2vs5ePCHpUjg2gDNo/Hp1stJf6oXreWPHq85dOw56huLji1HCPFhgXbgW9ohAUO3h9s",
+	"gusNl67D+QPfSTHjmTs5+0LwNq+20fC5yIPBga5cTP3dIBBG0h1r+0ks5KMOcbtXoygGjUUC1lzc/jC1",
+	"RKt0oHfPB13ZL3CFWs5PFzCBQVg1v9TBWcgkbY6o5+Co3qyMn0KbqxuODVlpY/vHXVB2OnGC7oFh6RTr",
+	"5wRGWw45JhTTi3fyGt0CG2H/iplIPob7ojclA15aHxt+6qOPg4Oq7RgjxGvLdjBc179T23XJZInn0+72",
+	"yhB1fqIqW1IVcVqBvX4cFTJmKM/DQU+o7nPn9taG2msdFy5sFGK8z0lBV2TKUDsK502JkUOaU8OWdLXT",
+	"ckYCnbm9DVbzOcsIF2CKJfYq78LznDpXVnnuw/ZE1vqA0DnlYpBCw6w+KJiVL0s+45bVDU+vwWaQscKK",
+	"NRBZNzkNqzVe8PfF/GBkIpFWEXV66RneKDLJdOSmbZiKOeHs0PKwKRUGvWWrv7IvXVnuiAZIHZ+Bsqxp",
+	"52q4NdTpNTNLqa5J7dtstHAXRLUANTzi3o7Ydi0xfbof0NMnKDA9nKCwG9orL2cz0Jt9RpkUwmqzkDbm",
+	"/oAHmKEZXHvgmC3E/sB/5I7WoUPTqbXeHQkL6wnhB11v+uYYrWVHa/fhzvUxQp6B+oTS0zp9MySeQ568",
+	"lsnAXi/rdYbLJje6bWKoRY23vdf3Z4zMlLW3hVgqrJnbfzj5U0hN3pjLy4vXW2RrT6iyXIqkCSPOoWsf",
+	"8sIVEcjOI83UNLuxI9Hx/YHGBSqErETKwFH34vLmMVjg9LYAyy07LnK1VSHzMlyPbNentSFhJhUO45zQ",
+	"qWbCnLVtCHN+w3r277xioW5eGI1tEgUGP9sgmhkZSm4fjMtyzWLx2xG9Pmc0ROgrTIJ0KS88XUD+RWMs",
+	"qR14gVhrqUIx4k1Ks2eeqeLZnJFfJBe6FkJUQE6RtwuTgl6D4d6nw4xjpRKjgcOnQG/8cxOvSvVmUhdZ",
+	"UmGs8NxUD9w84PvtNo5av0eqNSP2zNCVVc3WaIYfElAvecHNHVhDmhy1NaGgKnbWmM5cxpC2AkuxGzSe",
+	"ockEkraZPiQQegh00sxoAleTyN5VYxxwHdOqN3bUpxQ0FaYYqiFBOXgaTsDDh+Hsi5SWNOVm9SyYwn6M",
+	"ntI6yGSQjQAbHHyF7bn990RiudMwPGP3MDzjVlbncIstLeytYVtsXWt8GMz7qhvOnPmkgWAIfAyUoZsf",
+	"GW2iV5OMhoD9WkmzFfHiZ3jp25kylMw7Kl2peEHBrIA5rvj/KeQKgxH6pnOxbjVkzCs9gs3j1B5rXVnX",
+	"SmGgGZsrirGVKS2dhTWz9A0NvtI+OHpLQHo78K2JSpcwEa9pusZa1hdvbEEatTjYcWc4LK4jPzq7v+HI",
+	"xk3r915Msrl9div/Wngr/dBxEOTgAoUAgOOBCx5lnfV2B7UX8q15wsMEohRaBI0MOxgstW9p7GDd3QS/",
+	"d1a72HA/MD5fjEW2iA55Wbe2pngKQr0Pz10vPOhFFwNjq+8Xug5P5obFYTHCk9uiCVDD9CR01RnD7S0L",
+	"234H0XP2RjyvH1w2hNvko1yi2wE+TMvL2MR/ONyPeHDuK3Tmv5NXLJTuG70Bg3mte38ecHFtx023TZEb",
+	"LqWSWuFqe/rvjx///f/87fjgz//2L5/+/V/73PMd7AjH18NdTT4qOupDA2vRUzSIhDhdbI6hF4xpTwRt",
+	"+9rqLVH/OKABJWnhfK6b0rHSG4s11CDRsq5timOZXvdcLVOqMkL1Ndxbz4jmxUEJ0Qn2P9V1Qg4PD7s3",
+	"NFIJvBuE7WklU9RIFdHwAEvLzbKWiy2xeBxUx/rIprQqN+eXPSkGnqVa/Rr6fOjXmt+ic82F2r1zw9KF",
+	"kLmch52gRvGQMeolm3lsIGq8xaUJMwFrbh0ARwzL8wFRcMBkrcXvDK5ZwIYDorv+vfAMe8fSMafafA6m",
+	"S713aCqICqNWxEh5TigGkJHLF6/tU0HsOHWzhypheA6X9sv3fw3Ze9pAPFwMkCF/6ojV046ktlI6KKPX",
+	"FqaMpFy+ZsthQF9rYXUYx2MFN5GKsIyj8XAtDc3+PPhSC0HzgZDsYckI73wSgguVSQhG4kCwoiZS5Ktb",
+	"ZiJ45Jqg0aFPcK0the8xshxv2a/elDlCPx1u5wke3o82z+6OOnD5+9P0679tZ7PoSf6aLWvn8YhpsS8l",
+	"V1HpBTH13BC4XNful2FK6qAom2E0SCYQXTuc06/s611Wf9ibehCO0XG9Rsj93qkRf9zIozaE07ZkB29u",
+	"6eVvGbBjrsczuaZCRLt07zTBgGNox5Y7EEDmtw7YkhDoZ7vvm9OlknI2ckr7CinrjSXzA7wyyrW3aUj2",
+	"J743VMFNXyq0TjunaVFI0ZiYNAejTchkJa/D+qNOXXRNrZGejhLr+D20n/gx90343YDUzPD23DynWqCP",
+	"ifM51Ukk84ppzbImGWptdw/dz0FswFErXW/2gck8Lv0L/aHurXE+rLFZ5v7qtUlhwLMz7rK0ghQLQBLm",
+	"ZpHUGY+oa2z3XG0aQ3UPxYZl8d5bru2w2CMcutU4AulbUfo350EwhHcECnGVs//L2XKrDcf1WC8HdhOc",
+	"UU5F0NqWczY0wDNdUC4iFiyWs8IjhQee+uSgTd8Ro/ngAUTMZD5kyGU+YRJCQVeQ9oOJ34fkjXA7YEE1",
+	"+aXShiiWyhumWFb7ewvIc1mwgqyYGbdXC5qNcF7U7BDA5pLyeqCTaz3Lxg6hbqCx7WFn9fK11iqpGaBe",
+	"CL9WQR6Cq8kmF00j4csO0mI4TATG8u8tu3vcjcnjVQnp7mBwZQLdXBupWHZ/GdxN8ranYTtcv5PHXdMs",
+	"vmBPFyxkithfev9u69aT9daknzTJIySlwioEjmPH7c49rEk4jb6een9G/c/yKmDS9NJsEPl/lldhs353",
+	"dgH7aAq6lBVwUwYlFAjVNSSuC1PckShexNQjiEz+qc9kWEfRC9YrcDjSSTvOrc4ggm+YrnO0eAC2FqxZ",
+	"9j0r2R3Q0nC7ejtUbx15wwXpuRH2lVBwPv0tS/rB7wUufaJiwJHuULJqHXhT6GzPh/edxcKQfB5BPRQ3",
+	"B2g7sqw/ySpaWqM7jSdszkULlEUNN3XwLGchP/ErlnEqSAYIpq5ltzx2r0IMkgudTalSnGUk58bkCE3o",
+	"PGu6Shfu9YFeazucS/gg4sqTNGPZq4iaAqHYG+MqqnQxsHtsPj6AkJPPUbA1ts401hqNrHU4TKo/2OlC",
+	"NwHHmSX73cc+OfHQn5K/iayxZeeg/AqI3iigfY3HvmTs2uqgluk1YmgItrSjsI/P8feaHx3nUtXE/o4Z",
+	"J2zI4E1y1z3kf7RTQQj43n01OurnjrdL4eAHuqHrM/4FdCpaGRm0svQEd7EKInZeRevssIqRKVtJkbWC",
+	"XgGTkApieyyo4SlR1DCiGQTiD5wMtP2+HBwCpxe0ZFl4a9aeU5/QjS8TI4mQy3Pi0xjg14GbFV8evFXr",
+	"CK7IyKA5NIyvB9tuN1K00gJaMVotirSG2x9z1V7y9hqE5aoXCI0kisjTD3QVMiblNAjK8JNHYVh6IHIN",
+	"t1ttFyxnkICOVHNhxMBfA/nKQSmHQDsBG5lAIFtLq7Kao71tDuSLIojQ4mEW7EUdMuhB4YcYcO2mNBBt",
+	"Au4SBQ8CMn/o6oP28m91OV2pAKjBrEI38cBAzCggOUhLDKQcfGnkxsUGrClOKytxAVVAo3DZBYCjpo9b",
+	"DDf+pt+GCZKaCYOM64Nb168yLup8UFSqXkcqHxfoCSZqe+Owe7iM1deo9ECz0saVxk7FfV+P1g8jRJO3",
+	"1LB37IvRY1M5g4L54+TkuJhy83GSkI+TR8fH1/DHGZkC0AtTLcbanHQZzjgOjjmETDU8Erkqd6Fu/5Xi",
+	"bR2w/K2wHFgG8OKYBhrFkpVqw6NTVLCtfJ61rx82SrmQlUll0WnZFWABa17BMa0uzWmBO9UO1U4BDPLy",
+	"AFElwm6jOMBosBiMJ87GJXjpYIimFc8NiaSKRnApmhIrfnrQygHAbEP6yKQ2om/Fwa0zPFzhEk+8nni8",
+	"t2jwXT2VWYj5U//zjsYQ/D7ccU5X/ylHY2mEwbPgSPsfo5j4jboCHlzccMP+hwAKM8sOyYsGaFqKlCWY",
+	"LAbGTHD31Gm+40IgtwH1Oy+ePa/A6tyqCTaVG4mKD09CnHoTcmK9bMz7dWGMuhhAqxea51AhTncAYDtX",
+	"qG0DaKIa/iOAmiX9bnH1AZsciXUrEj6AG5FmWbd2BsTJ5/zGarZ2ZaarDk4dkNC060rtmJ8R4NA4g/pC",
+	"TbcLubA0HY3YEh5THUm0dhrUAFibiVnwaIzPYVQ1wNXtAFK2+AeHBkBtKkQlIE3QNGWlcSpcmkN9lU87",
+	"g5M1VQdrJ6PzPvRoQrhkDULZCFbC0UfyNSMhXzsFebmOwuMHT89gD5dLcI+V0SG51bIMUdgsyTia4Re0",
+	"LFn45MzZLJgU896FZaLQs/t+6N2Lho8Qd/NxQip4oevHTOcieA5wTQChEa5114yVUTi0VkHdQDgLMyZI",
+	"2hceqAOUsHMyc3UseM46kG0Ou89ej7WhynisRPQbSDKXNRW35H61S+LioHpYJ+Jm9xUlx9egdLPl5qyu",
+	"SYGnoKo0noUAbi6/1L9sKK7tYtWNzy94cYVDaLDBMe4RRKtveLbddOqZXbi6eMyXGrvUcySRImnXi/RZ",
+	"4hLd+QKL8zh9x26usjI1e5zBrdnTjULZC6ldf9TYDsPOGwfJspYZXxWgVmQIVwhttzJzYnm4sYpDdjgc",
+	"cU2Oz9zAlgvZYNDD1AAdMdx8CAbmR6nIlM25cPzYwfJD/AjbvndmhoFeGCsj1k2qr2vEZ5oCiq6Db0SX",
+	"Io/kcY+Ljoh7hl1+fkqFc2c60ZrVNZrGAKDmwWV+AvAHiIMN9V/rhRrXfqWZGlN4HCcCca+B1qJhC282",
+	"q8wg6nq45s0WX7Gc1Qn7mhSMCk1ypjWQN0FvGdXtYBtLnA445G1A610Ey1Dsek/jdvpahngujcStF9oz",
+	"do/0znzU8cCAr+FhvfESME2Eh0Nc9jVhPg00cUPDwUmt5XhDfJ8lL2dLrK8HAO5BHdEjn48qvYEwD5pk",
+	"MtVHl29evnj6X4cFFjC0B2+NFgNeHbu1ziGxgXy06/hxAuI9X4I0wcJLnqfWjFQcMq0jefnOFjRAl/4R",
+	"32wbdIJby0HeewRzio4dK0lhsO1r2ggr0IAYx3aiDD347fjgz5/cvwefwpH8uZz3oxVsR3NrRSLEkn4P",
+	"OpktrRPpVzkotPFnqfEew4Yt1BW82NpD2z6wogzfx5SNEYFCCzmsAzk0lLTFaSMvRLmDRdxczalPLgsl",
+	"p89MDNRg0x0KfRzQPG8bUTMmVvBbiG2bos1DSpvbyf9kzFiQQ49FOiKYzFXpHHH6BAf7sxxrxU9pOSQl",
+	"HB0EbVBXvwaK0dxpQgDtRD0wsDaK+YTDJZtauVLl187sM1drSPxthNe0jBzvrtipK27plcKVc7dNVw7p",
+	"vJPx7+RST2LrvKKKCsPYKELY0/hzeKzrNdAB7Z+UkgtQ8+0l+dxDS0MZH6tXEtvWGdw5Y0rol89B8fYf",
+	"2yZYcPE5HqKFWAl2OQKD8p+dkd+h7EBBv3ztkHdr57sN2SyUtLfVEUsS2xNXXk7vIrzGwHPm/IaFYml+",
+	"kkvHmHUVBIomYIwI0cFS/LpkvsAwd8gsOTVMpGBFpTFAmxnlud1gHS+MoqA5WcUs/BGUqhg332ue55/1",
+	"kpt0MUxY25GBdbwJYHEIHVbhFauw4+eGqc81JFHA0GJ4er3qdIOgug5eWHPDYv7VUYBPDrdksCSG/IcN",
+	"VTwYarxr4RhecBO2hfgy/k7rO0O3V4Nypn3ZY4dPSqeyDlcYSJGCB+u77Ix45lDdWwHJbn4xpeSDU6bG",
+	"7OrdgHc9psvwLxzMNR8N8SsLn6Iy4iN3Bq1/0Zam62F/TqfZtkqg+4B6svJlcUcFyBuZynzcVw7udWwS",
+	"Ra4/+zvCbXWoD6hD3zWoNZR/HZtzMBqrGkpLdzHNt2q8Ad9yM9g1ENJwxcFBMqSucLbBnXKMcI4nmwXp",
+	"tb2CGpKg34Y1Nm6kMQk1cQKyjGRCY4J6V8XO2olQUhglw/ebK6b9GDdQ4ivFoiZtQECWUAcvWh0b6lxd",
+	"GVaG7baAswpKYuPOwMqA8KE3cGdSwIEEVZzBkSFFP25ztyto7KxlDBYSMnC1T3qrFSj7IqgWUqwKWUEU",
+	"FJ8Llh3wGJ7e9gs9GjjXs499fCYSObiouDB1OunayTTv3kpbWWiVUlEotxZAw9BkhEgdxlH2bRZxX+sR",
+	"ZYt77Kcaa+/6ybkOE0ekhiRhMhuM7FoPDBMRk0JOxbyKVTbDmm7BTRNhvgDKjNSaD6lhn1FDp9T+4nAD",
+	"zxDhptlHtifCa8fSZo2nyL4NblmITzestJvQShQuKgY2zvOmuDpUQ0ebp2HlkLBlJFiCBHddt4jcIkd0",
+	"9S6VnFs1bXQ44pAlbscLPe6aKC8O/h89+C1mmvREXAsVWbNxhr8OHbRXC6nMq6aq3u7wlrE0+/V63e19",
+	"KkI5Tiv0viJHhVlpROxFF1/OdRpcdD4XL/YTWnbFv5CMz7mp46doZfeQ4Sk19ogqy9z+l0sBjnTqk6hX",
+	"YKIZgs/wx68PdWWoqQI6nDPMRau2WrHrDUAQAT7jN8wnzWz1EAcqrQ7Ai7wFHGQyEWiiGXhouciGXv0v",
+	"94qOMEykLCY0qQGPKhREhqQO/0FMj1FmTExXS8/s9X8OIt4H/GBEzrYfLxK4RY0g3Ka39npA35afs+xW",
+	"Tmk49B1Vc2ZGlICMFTfrLT/m78Wb7BetFVZKFalIFivmtR6cFalyBTNrCmWVCJ8DIwwSKFzpaUd1b0SY",
+	"1Tj0rr0hcW13rXdBt9yAw6Qz5VN3OOxwnqzpBy3Z/Hjn6FQ7pKu6SFeseNfaYUw1e3gSTpJQAbBLaUp7",
+	"1JH3b19A5WFCyc9v0e9QRx2DSpcpuhygyLlxYW/BSSlO85FYGvsAa+BZxN+i6Mx8p7dEJQ7ZCncbGQgA",
+	"lTudBWuqDsYNUZHV4WI+Rlswoiqhz9HqS7FAdBN5SYzcJQeriSPsg1AEtmiqC90KNOl0nG4UcWC/j2jY",
+	"kSNlPNR2+PAZnolU60kDEYTCJxd6RkeUYnBfDE533S1hinZqQeLx6ODiMesAE6qawXSn0gfkHQ52uu8j",
+	"rwmKDwTGwrMuBIgLO3PW0nCpHUtCvJa8ZLOIQjImdstIU46sEuGKQ8CXa8PpOXztkuyE33g/KJYQmfbO",
+	"EWPTgKllwbDYtwT7S1zAj4HD3CCS18iDCVzhOH3+ZWt9eG/15GImGzU8gIe1ez3YoQXnm0DLTuH5W1Sa",
+	"T10afFNr3hkVLGX8REIM+YH/yH+U4dvG3rGstd44w8ZmE0ETsYn4DLw7nsaCZxkTEZ9+X0mhEcD8sLED",
+	"/JxW4RiVZ3WCHGAiLRhV2SG5IDhWX66PCMYyvZZ65rKLliU9wX8ewkPDVKm4DgcH7LKSMfxKK1ma7urK",
+	"guT7y+cXlwl5dfX0p4vLm5MHh9spNIZZXHnAgIbuJ7cpZmzjEGCyCbTy02/BQ/QXCWlaQXaAJIBYekyz",
+	"0LdaJz4XeAsZU8jAEyCE2oZXJ8dW4QTq0CokjqytqdWjaxPWU6WmXGz5ImUk9j7hM1+aFcfjMzwHT9sN",
+	"aHMaX6Gi+kz21VPEG4V3YVjKaLjQAJY4uULUMOfncElGvpIjFVlSo5qlsijsdzkXLPEfVIJ/IVpaXdJb",
+	"NVUlSMYVSyHnhQCIAHhx1rAJEkILWQmjCdQWT0jm0n00KXiec3xLJ8QelZq8/fEpefjw4Z/rCHGuiJzN",
+	"NDOH5LUkbiEI+5KCeDr570cPD35IiJaoCzK0P+ccYE8YBQlG2BeamnxlhVxJFQXBW4ePCWkgwpxlWH61",
+	"rvdo54EaCNF0pRP7SLEZZvDa0Z0eH58T6nVROSOFVC4T6ZS84k/cWz88PPwoPooPCwnX3UozQgXBwhLO",
+	"TWy7+nJA05RpfUasSqTJ984BjCH6iVNyH9RB5wTsN14FhhLjKLPPawQp6t6ByHofxwQqGfpuCd7Az8nv",
+	"VKzAlWxUxb46pDyijbLqJ0BVSZmQ3727GF7qvNG4qdd8eZbmTj2fM3Ql4BpBUD9cqqcsl2IO6DW43jjO",
+	"Q/JhISFL3VLNrgnXGB+hpaf/D3bFTo8fAk2eW+XsEHwP5IJMlVw6Fx9mUE1Xjr/lNYe0r8s3V+/IkUZf",
+	"cmLp46qNTlfk4+QCs0Z+gzU6I08YVUyRd2/++vz1xwn5Hj8GqusHia8NapTM632iiZLSHH6EdFkO8ZeT",
+	"d5Cp37r3n01+cDVmBC355Gzy8PD48OEEo5hBTB35kCmneNWM8yKDZHhtLrBMU83aenL2t3VBwQT53qUg",
+	"PEgI05ZwvwFyltWDJr9WDEyseDVr+xhxBwTMeesi7RMApJRSuJiwk+NjVMSFcS6ylsfo6Bd3z2ia77sA",
+	"wAxBDIbxrPUhmhBcIn64sXp0R8ApIIV1VUAu/dnkNbhn5azt10IJ2gSgWXL5bQqlKiQE+PSm02gMQMG4",
+	"E5jCEa0yRMiJryi8sbGkoaWiKVanCa7T4xDO+SbKDEqwQ80AaUYq4n/6OMFDPM/rPElfZDoyFuf2GDGY",
+	"UEPu4ItxX7CGVLilmZJFp51h8RThxsDfML6pgNuroHnO7K24RiwFg/KUzaRizWEs2BcDT2IUxw/Co9oo",
+	"6BIs0BeeqUc+apqtNxfqSCNqAN5WMAwycsOOwYCgTR9IUG44M/rtJYc92F3mHhxoiVtGEB50Boh/LajH",
+	"GnByiCQJCxCH9WE1Wud964qQV/SaPfF4IAqBGJ7IbLU3eYyNf+B6gSNqlFnQDUYtuEwNMweY4NIdQc3J",
+	"Uy4Q5GR9cwUXdsZzdvtVtTSEupd2pmc+4Q/jk+rsxQXVC9Yq7eAv6E1qYDfF/dwnoCc+WxzeQweRK5QN",
+	"idXZIflgO6HQZLlQVPsgwJwhDDDNWXZef2o1P3Cif396coIDxESZ+vMHqIn0cN0n5K6UlsaFNwYPqKfu",
+	"+RaNo4OdbA8Vb7cKyZumkG6Hk25zrL2xSi/i/4NmyesLT2wQa+K91eHpo906LKUysd6c37rTn8uyevTo",
+	"4aPd5La7TYUl98O24H68vXZruAvnUogeDhvHw/GQnjbSLhhNFy5HLXr42QtleBxo7PajODk+/VNrCC32",
+	"2fWU+nJQprREw/MfRGB9wIsg7iSiGeSiiAyuXQg5S3DMKENAmZvbS5Kr8+fy1vCWS9OFlS5wP4OVsHwN",
+	"cgeTXKZMcwAW0D6PEKtq4F2U40YfIGoamJOouPkLM09br93hLaPdTWSpaiyB26/Xuzrg1Cc2hjBfGl0Q",
+	"FEQ0cnyBSClNFnJpRQ0X2lgVnW+oFXitd6cyULwVZRa9fTyrI5LuXm/DvobqbHXppNsS/znYINxeacPD",
+	"LWSe7emaB1EUOq6lPVWMGoY1K+9GTatLYt5aSRvXb6vTSHCJU288pkcXyKUu67EnHQ56hKt9raf7ypqg",
+	"pbE8d1iWxhUby+Qhee3w+fw9gZwe/7mlWFm9LuepqzProYh8mc0WLhWZroiQy5YhrKAr16q9bGdMoaGW",
+	"5cwwb/JcOtRE+xmOHyACnU09oyurUaHgbkWuQ7ihdoiO29S9IPtivk6Lf49+59lXh0fNUEx32fgZ/O7Z",
+	"OGSxgIT8+tTm2Rg1r9/ht3lon27ayP8Crofbi2sFqcc1MxXcnndLRGTakcxJ9Mj7o9DzXoXCrRfpors8",
+	"DmdmfW/Ddtzb3jiyJFnFxfyFffwNl3P/x0prRvd8sGCgZISHIDTv9jx0WdUOI7zEIUvV4nzmolucf0uf",
+	"11CMVhhgiTnN8hmpBMBlOU+BHdwRhDqmsrCCXMmiQUDCaEguQHdOCM21bJKZAsId8LjA59J/LtmBTmW2",
+	"QpRZf/o1EVRJ60sMbURHjj/P8DdVCX3r44Td+JqAUcXz+Y0rRTfA7v13Z6GEyQ1VdJFYe7oUIsYoy3Y3",
+	"Q27RdBEu6MghTkWX90ku02tIhhhuONpqMNrdQHTRADvE+6kBb2/TT42eHuvFATbc1m3yd7cnPEcM2BUf",
+	"fOH6KX6zp73hbKpWvnpI3pwZMJsGtgupSzk9So6PjxGfk5V720c+ejm6hX50mUF3vYFOHj0cxNlrIYlh",
+	"poQI5dt0I9pO2d5ZYVD0qL5GbqSTzkZ69AfZSJYvhp4twGW33z5vXcQRNId7ZaOm2h72xMIFXfZuCx+Z",
+	"eS8mq7qz+zZaPWuDPlvRI5Ur6Dl1RY/RoLFsinvXpdwKzfKb4REM/WtxVMiMFUcO6qLHwoUvvLJv35GJ",
+	"C9p2/dz3baRhhL6Fr+GQ8dp5WyZwcyWUwCKce/RrB4XmBLJbGt1cR7YZ5JsF95AowTUvMMteb7cI+Xz8",
+	"bYdVJLR6/Jk1Jixk+C0bWr1bq8mw/M42xsFAyeMXq5EYOduHmQUXmFCi7aB8N7twWBKX6a88p31bBvrD",
+	"L+4+rGawt7/T3fXUuy1o+Ci4YiJrJMKdnATY+jtpu7qLo+DuVtJRf38rakmwj+0ZOACgCF78yH9rH9/l",
+	"gd/d6P8UR/4VFC1xBz6hgi33tJaV8ODR4cV8D8/vXH3Dbv4plvIv/Ib5lfwOsJczCKK4fPE6gepsh+T0",
+	"5MR5+ZZKirnV787RxgvRYbUfY8oadBnjAsnsH5/tHy6LQTNza1ZZ8hk/mjV5f0FOwbzAD/xHfkeM0ko+",
+	"/Gfgk5dYxpfYadcZeXaFcSFc4A0GG+5nhX/xCZHB9f1PycUdry5kZP4zrK2daGhpFfN57ObcFXSuAFGO",
+	"OuCoQ3LhZIJfeoj2fOB3u2+A7YkldEp7WOIqpXfJEnd/zg+DfGqlfw61Uvuk2sSh/dkla5nFbi0bpLyG",
+	"E6LNQbrLMifH3j25Kys4iK/o9ezlxet7sbbZfgbq0VAyYUb3YmvrtkeMXFKV6W6cWNfaxhVZSG0wCXLO",
+	"b7Cq3+7GthrXLb4EDkHsHhYhiBoXXgUY974i9ADo35Xrg12Vm4WP1wvi6u3B4pw7ZL8g3a8gT+El4rRt",
+	"IbxhXwy6vYPpDYNig/HDfdzxNVM3TB1oJgy6l8nHiZ3qxwn53qW52mk9cPmZdfauyMjHCXzQehOc2Q+a",
+	"GAMMlUNHsz4kj44fuvAFKUlBxYosqUkXhOaWzqs9LVTBjtowCWUVtDuYV6vLBjfhLo4q37wH2hpyVAXi",
+	"1PDzPTg2sSFSrGo94dz+gREdLt9VEyZ2CHStCW9q5JewDfi5yN55vJu7o/ilknK2M8HfzGZ7OCgqhVE6",
+	"uGHIDBIyiZzNdqFuzHz2hM25+GMRdI9RXQ2mX0wKwtME07/hmnzrdQOKErq2bN+/e/Pu8gGEdKWIWmB7",
+	"I5fv3wGwA8K6Gu0wpD3O7Q6rXIXdZTOuijtc5hrQ8Z5XuFttP7DI8MCVUbHnFJIdMk/qMLjuSnHE9T7f",
+	"J0/E9rLYVVB6+Xtkj3F0MkQNp9Swezqn3qnVfTOA7/rK0yGy0ZdSmcXecqHqa3JtMcP269h+riF8B0ud",
+	"bk+eaUpgRHXyS3zlPpRyrLAxVC3Hse/nYoRtdbH4zhscPs0Q6H5kzMEWbQ+76UsTu8Q37pKNsYcYiRFG",
+	"YT8kRlAZH3W8+1UyctZcVg25et2rTXa7BsOUT0drVbsO52b2xTMOLdYfwk7wKTbGBwSyjBuWWf6rY5/5",
+	"rFMcPJCNExl2C7l7AKDCcSzca4jsXtEi33ohvEcJPYC1W5hJyxZr3jqSjJU5TVlLmPgi7umCpdcAqyBz",
+	"h6eAuWH4C2CVAFqTITTPh5u62nHp2OMRdNUTymQftwTM3+0Kw0R6A2xnshJ7uYWy9LqBx6oxqcoyX8HZ",
+	"e0sQDFdgOHYY/Cyv7vIksM33GcA8/gNXBKq87sMm+ZNcouELO1CM6AUtWdsOCRozdAhIW/Yv58PIJNNr",
+	"eYj+nPYjbHAs5FI0YYt7Ob2bCvtR1emtr81+D3HnUmRDFacpWtFvbbXv1smHVtG5A6RJ2oB3gP1FqMYg",
+	"ToRTW95KBQhnpmUZ0PyOrhvQ9nCv3sl+O35tD/SeHVpHrd/aspplkYq07dV16HPwF8RnZgyzCVxyFySQ",
+	"SdHYugVbuo1uf4K6KC7dzDQzwPIphuU5gMdgypbvBhIZuCFc7OoDwk17hFjPfTE/9vmds1Kzov+orPQO",
+	"8tWXdNVhKHsm0yxjGRblbrMQSn7LLtds5Xln99WGhdsmpN1L9yGmXWdDJbWfwJ7sB64GJ+IxWV03lBC0",
+	"cZji6bmHU7NXaiNd7gw1oib8fZsJW91G13cPIltf1xU263xesAgl9loDCF6Iistb4HwpFUkL+guKP9uL",
+	"hNulYGKaKypM3x7sz5H1HOwSy4VeurIMYU6A5w0z3Dq5fBx04Ke7kvXQJk7uH5YD0xTsjopkLM25YIcE",
+	"f7I3o7Iy2h3j0J2rPF7fuIEtHdS0FJABfopmcu5OC6Adywb6W6PMqI1UvcBMb90rd7oi2EVgRV4YpwHt",
+	"72rl5oxgMYj95yCvbndZde0CcmN8Qz+h6fW3Jem7TbgBq4g2MBqQgQvwlnsIhpW+hhIgWfF26+3VSAg1",
+	"zsMzBFSspjWb94U0ggOwTe3dRNmAwkuh2gyA0tdJ0D7pQec73lobKFi94L5lZz9bua1lEPN7zsU+klBd",
+	"o/VmrTVmCZAHnTvWBkdzA/W104WLnaOkkAUTAPaBv3PjDSfGSVVUuZsCYA7lYw3J45qxEoNGEdJjKPam",
+	"590h1sghvFtUueElVebInu0HGTW0j31nPGeDgAyxQAkCiwYK7jVbGLENu5VSjk9Ot1VEgIH8QRgaK5nG",
+	"Yj1bkGG35uY3JRMNK3exyZAz0HDqukS3zLmvM4H4+FW68GwPOI/f25uM1Iac/om84k8ekCWFAAapcBP6",
+	"HWR/+OFRHUpHYjCytaJRg9DWULetl7gmBdfajkoqDFpuQ83AyFoNCavGjNwidovFd8hfGSu/7VH62nme",
+	"jOJAoxWUh7g9k9iZNWexo0Z2SAB+FmxDIIG8mKXCXlwGnpyg/fVe/+GNuyRoo4AGjhBAxNsP8qZtyqp5",
+	"U2kvdBwv+uQ/r968TlzcSQMdponMMqzHZRm2rpeCfnCnnusE33YIqXQqb0AEFuslMPZpJLCr5iL6+qLx",
+	"rvhcvKnMXS7clRtFYOmusNiIrOBavGA0gyvq75MrZg6eQj2OLW6yW2fQ8bmw/fsg+VYhkBCCXzfyIw7S",
+	"5+f8bcj6YSEJ1dd7QrB/QWjhjw2lDQGNgmPFRYwILgNJpOuUiqSKYFX6u7EXuMbvWTfYzu5odv9m3M7F",
+	"OdFO3PigX7Aa2wEcQu2c5jye0uwAjw2AFMnYgadkQk5P2vByRsoDCOjGjCWjVq/09sApH3Tce7Zc+Zfu",
+	"JU8bOxtcMeLVqo6c3sd+Y4rBjmsKMe0aYuhHtRWn9bnIGnn1B4RpfYEGLSayfcTAe4kPwIeQObs7gQ3W",
+	"2oifAsYV2rgzWWM7iCaI7M0ANqPK3dnsAQDzdjV1txgPkUL1GRCJN2vodAeHgG37Usm5sqO897Pg7tfn",
+	"rU8OXbiFgotTU/gOAbQBCIrNDNatksJwUdm7wVVdp62gKywHp5lxWVRY6mvkMtc74wifb0E5/9Gy1IXb",
+	"aHfBAK0O/lcT6AKgN1saHV5QcQZVBBdjUhx6gAHRKuGHtW4iLoRNZjDUVL0RWVf4xl0uBfZwtzuxZVCE",
+	"IPN5TkXK9nWXq0qoC9NHRvfKKDrOf+PlXmqVTCuR7a1aSbtI+ILlpXZFh40kmjn0bnuGuyJHZ5bav/Gy",
+	"ZBkxVEG4GvtiwJqkh1k4sGBjrxr6Dl+5DyUUuhoa3YBDr2mCVgRHmT2USlj5DsCwgZUw9T5T2C6yDOd7",
+	"Z1ELjpz3K/5/VEwvWj1HFq4J7PK5bM7BoPeZwOQKXkCPu+q7yAYDyz74Ff0WoQfbLhQ4wmxfYVluHac0",
+	"vd6ZtABf3yPbEd/+WwHo7/GARNx40ExVJTRELFhJD9Wo93NUIqJ+v0P9mZJlQ9M7yKe0bX8bJLLoSr6W",
+	"LdT+2u9w3i5NYzVC8E7sLYXDu/K9o74xedtbibEbCJ5L56RwMeauZMOt6go0lRX6vUH/ywf3wAeNc8p7",
+	"vvocU3hpveX6VwC12CNU34dhaIPlE0sqwrDfk4WsrEhiwp5Jf5ugn9Re6/D3jK5a/up4BhuCzkt07NKS",
+	"KnNeh7qAS7UqCpaRqjwkz7BvtL6Dh9dSin0pc5mxydmM5poNSr6rdVE/eFequEZDRdR0AGr/FHD1F1y8",
+	"wCZ+WFNVk0kl+K8Vc48dr2uzgmLn9kyfROpkYmWV+4Gpbzq8I7j6P2Th6XsBrn0/BudUV8W+YrOXVJNK",
+	"swwSK5BHknaRAERD5OJ6T8oG2EJ6r43v4Y37obnVgYeRHMa9HwdhQVfebLT9rt1zCYTh39kdEIlzv0dw",
+	"02d4AfYBB9kYS/jAYA5Y+oHXOLcm/9C3OE9DKIfFBRHSBeQM4GVq0kUoCo+K+bek3f53kJ3MGBirv6dN",
+	"5GCxKDZHLiDFroYIkYrYpSdQN9kb19C1et7AzaEFXRu6wtD7QTtxueiFrfiwWI2q6JOA/pKQ52bBlGCQ",
+	"RfDi0hc3PycfJ2ie/jipwRqcvbqpBHH7GuygC/W7fQP1ghZSGxi+HTSk4GyvyD5wOKejh+MV7NPTh4Ak",
+	"cOxtn0amMm9MraVURt++jPvxkMrnJi3J947NHySkysqE8LQoE6JTUwLViKisphIdkB1/TIN9eDJY58x0",
+	"WkYm9nDsrBDlHkKrjSQZS3kGEafnxE21D5ODmvtXfnvLX7YykwIVwuFpY+5VjOo9BY3wdIFpobQRB1CX",
+	"HYLaPArAXtAVIUlB3XhpVKl8cjY5oiU/uvlh8vXT1/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

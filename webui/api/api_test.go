@@ -190,7 +190,7 @@ func TestEveryOperation(t *testing.T) {
 		"StreamLive":  nil, // see TestLive
 
 		"ListRelays": {"/relays"}, "AddRelay": nil, "RemoveRelay": nil, // see relays_test.go
-		"ListHardware": {"/hardware"},
+		"ListHardware": {"/hardware"}, "ListLAN": {"/lan"},
 		"ScanWiFi":     nil, // and these: see hardware_test.go
 		"JoinWiFi":     nil, "ForgetWiFi": nil, "UnlockModem": nil, "ConnectModem": nil, "ResetModem": nil,
 		"ListMessages": nil, "SendMessage": nil, "DeleteMessage": nil,

@@ -65,6 +65,7 @@ func expected() map[string]route {
 		"addRelay":         {"/relays", `{"code":"none"}`, handlers},
 		"removeRelay":      {"/relays/remove", `{"name":"none"}`, handlers},
 		"listHardware":     {"/hardware", "", overseers},
+		"listLAN":          {"/lan", "", overseers},
 		"scanWiFi":         {"/hardware/wifi/scan", "{}", handlers},
 		"joinWiFi":         {"/hardware/wifi/join", "{}", handlers},
 		"forgetWiFi":       {"/hardware/wifi/forget", "{}", handlers},

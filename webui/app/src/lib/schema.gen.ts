@@ -347,6 +347,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/lan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The interfaces towards the household, and what their hosts are given. */
+        get: operations["listLAN"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/links": {
         parameters: {
             query?: never;
@@ -1330,6 +1347,26 @@ export interface components {
         HardwareChoice: {
             /** @description A device's id or interface, or its link's name; may be left out when there is one of the kind. */
             device?: string;
+        };
+        LAN: {
+            /** @description The router's own, with the lengths of their networks. */
+            addresses: string[];
+            /** @description Networks are announced to IPv6 hosts. */
+            advertise: boolean;
+            /** @description Network interface. */
+            device: string;
+            /** @description First IPv4 address for hosts; absent: the router gives none. */
+            first?: string;
+            /** @description Its hosts reach the internet and nothing else. */
+            guest: boolean;
+            last?: string;
+            /** @description Seconds for which an address is given. */
+            lease?: number;
+            /** @description What the router's bridge joins; empty: another program makes the device. */
+            ports: string[];
+            present: boolean;
+            /** @description Why it is not as the configuration wants it, in plain words; empty: it is. */
+            trouble: string;
         };
         Limit: {
             /** @enum {string} */
@@ -2707,6 +2744,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WiFiNetwork"][];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listLAN: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The interfaces. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LAN"][];
                 };
             };
             default: components["responses"]["Error"];
