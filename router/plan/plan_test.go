@@ -129,7 +129,7 @@ func TestGolden(t *testing.T) {
 			in.BlockPage = 8099
 			in.Capture = Capture{Device: 1, Far: netip.MustParseAddr("2001:db8::7"), Port: 443, Bytes: 256}
 		},
-		"dscp":   func(in *Input) { in.Policy = compilePolicy(t, dscpPolicy) },
+		"dscp": func(in *Input) { in.Policy = compilePolicy(t, dscpPolicy) },
 		"guest": func(in *Input) {
 			in.LAN = append(in.LAN, LAN{Device: "guest0", Nets: []netip.Prefix{netip.MustParsePrefix("10.78.0.0/24")}, Guest: true})
 			in.BlockPage = 8099

@@ -191,8 +191,8 @@ func TestEveryOperation(t *testing.T) {
 
 		"ListRelays": {"/relays"}, "AddRelay": nil, "RemoveRelay": nil, // see relays_test.go
 		"ListHardware": {"/hardware"}, "ListLAN": {"/lan"},
-		"ScanWiFi":     nil, // and these: see hardware_test.go
-		"JoinWiFi":     nil, "ForgetWiFi": nil, "UnlockModem": nil, "ConnectModem": nil, "ResetModem": nil,
+		"ScanWiFi": nil, // and these: see hardware_test.go
+		"JoinWiFi": nil, "ForgetWiFi": nil, "UnlockModem": nil, "ConnectModem": nil, "ResetModem": nil,
 		"ListMessages": nil, "SendMessage": nil, "DeleteMessage": nil,
 	}
 	for _, item := range s.spec.Paths.Map() {
