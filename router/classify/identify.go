@@ -35,6 +35,9 @@ const (
 	surePort        = 20
 )
 
+// Proven is the confidence of an answer that the flow gave itself, openly: good enough to act on a flow that runs.
+const Proven = sureWire
+
 // PortOnly is the confidence of an answer that only a port suggests: good enough to show, not to decide by. The kernel's maps
 // do not know it.
 const PortOnly = surePort

@@ -84,6 +84,7 @@ func (e *Engine) adoptNames(ctx context.Context) {
 // readNames is the task that reads what flows say of themselves out of copies of first packets.
 func (e *Engine) readNames(ctx context.Context) error {
 	tracker := dpi.NewTracker(dpi.Limits{}, dpi.Parsers())
+	strict := newStrictness()
 	tracker.Ended = func(f dpi.Finding) { // no copy to go by: the address tells whose flow it was
 		if d, ok := e.hosts.ByAddr(f.Key.Src.Addr().Unmap()); ok {
 			e.tell(ctx, e.names.LearnWire(d.Number, f, e.now()))
@@ -95,6 +96,7 @@ func (e *Engine) readNames(ctx context.Context) error {
 		if f, ok := tracker.Observe(c.Packet, dpi.FromClient, now); ok {
 			e.tell(ctx, e.names.LearnWire(c.Mark.Device(), f, now))
 			e.flowNamed(c.Mark, f)
+			e.holdToRules(ctx, strict, c.Mark, f)
 		}
 	})
 }

@@ -63,6 +63,10 @@ const (
 // class, and bit 0 of it says that.
 const SilentlyBlocked = BlockedBit | 1
 
+// ResetBoth is set in the mark of a running TCP flow that ends now and of which neither end knows: the client's next packet goes to the server as a
+// reset, what comes after it is refused as ever. Bit 1 of the class says that the server has to be told.
+const ResetBoth = BlockedBit | 2
+
 func (l LinkID) Mark() Mark   { return Mark(l) << linkShift & LinkMask }
 func (d DeviceID) Mark() Mark { return Mark(d) << deviceShift & DeviceMask }
 func (c AppClass) Mark() Mark { return Mark(c) & AppMask }

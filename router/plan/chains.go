@@ -230,7 +230,8 @@ func (in Input) output() Chain {
 		"ip daddr @near4 return",
 		"ip6 daddr @near6 return",
 		newFlow()+" jump own_flow",
-		fmt.Sprintf("ct mark & %#x != 0 goto refuse", uint32(flow.BlockedBit)),
+		// A reset for the far end of a refused flow of the household must go out, over the flow's link.
+		fmt.Sprintf("ct mark & %#x == %#x goto refuse", uint32(flow.BlockedBit|flow.DeviceMask), uint32(flow.BlockedBit|flow.RouterDevice.Mark())),
 		"meta mark set ct mark",
 	)}
 }
@@ -283,6 +284,9 @@ func (in Input) srcnat() Chain {
 	return Chain{Name: "srcnat", Hook: "type nat hook postrouting priority srcnat; policy accept;", Rules: rules}
 }
 
+// runningRefused are the bits that tell how a flow ends that ran when it was refused: one that never began has a choice, or no class.
+const runningRefused = flow.ChoiceMask | flow.AppMask | flow.BlockedBit
+
 // refuse answers a flow that must not pass: a policy's block, or (with a choice in its mark) a choice without a link.
 //
 // TCP gets a reset: unlike ICMP errors, of which the kernel sends a host no more than one a second (ip-sysctl,
@@ -290,7 +294,10 @@ func (in Input) srcnat() Chain {
 // of "prohibited" but never of "no route", which their kernel takes for a passing trouble (RFC 1122, section 4.2.3.9).
 func refuse() Chain {
 	return Chain{Name: "refuse", Rules: []string{
-		fmt.Sprintf("ct mark & %#x == %#x drop", uint32(flow.ChoiceMask|flow.AppMask|flow.BlockedBit), uint32(flow.SilentlyBlocked)),
+		fmt.Sprintf("ct mark & %#x == %#x drop", uint32(runningRefused), uint32(flow.SilentlyBlocked)),
+		// The client alone would be told, and its connection known to be over: the server's packets would then be dropped as nobody's.
+		fmt.Sprintf("meta l4proto tcp ct direction original ct mark & %#x == %#x ct mark set ct mark & %#x tcp flags set rst accept",
+			uint32(runningRefused), uint32(flow.ResetBoth), ^uint32(flow.ResetBoth&^flow.BlockedBit)),
 		"meta l4proto tcp reject with tcp reset",
 		fmt.Sprintf("meta l4proto != udp ct mark & %#x != 0 reject with icmpx no-route", uint32(flow.ChoiceMask)),
 		"reject with icmpx admin-prohibited",

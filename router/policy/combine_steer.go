@@ -164,6 +164,16 @@ func (c *Compiled) fence(o *steerOutcome) {
 	o.value.Allow, o.fenced = c.names(may), true
 }
 
+// IsStrict tells whether any rule resets flows that are found on a wrong link.
+func (c *Compiled) IsStrict() bool { return c.strict }
+
+func (c *Compiled) noteStrict() {
+	for i := range c.rules {
+		r := &c.rules[i]
+		c.strict = c.strict || r.Steer != nil && r.Steer.Strict
+	}
+}
+
 func (x *explainer) steer(o *steerOutcome) {
 	x.each(AspectSteer, func(i int, r *compiledRule) {
 		first := x.sameKind(i)
@@ -314,10 +324,13 @@ func (s *Steer) Describe() string {
 	return text + s.delivered()
 }
 
-// delivered says how a bond carries the flow, if not as usual.
-func (s *Steer) delivered() string {
-	if s.Delivery == Speed {
-		return ""
+// delivered says how a bond carries the flow, if not as usual, and whether one that is found elsewhere is reset.
+func (s *Steer) delivered() (text string) {
+	if s.Delivery != Speed {
+		text = ", delivery " + s.Delivery.String()
 	}
-	return ", delivery " + s.Delivery.String()
+	if s.Strict {
+		text += ", strictly"
+	}
+	return text
 }

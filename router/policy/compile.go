@@ -51,6 +51,7 @@ type Compiled struct {
 	byGroup  map[string][]int32
 
 	classes [flow.MaxAppClass + 1]classUse // that rules give to flows
+	strict  bool                           // a rule resets flows that are found on a wrong link
 }
 
 // compiledRule is a rule with what the hot paths need of it precomputed.
@@ -91,6 +92,7 @@ func Compile(p Policy, k Known) (*Compiled, []Warning, error) {
 	c.indexRules()
 	v.warnings = append(v.warnings, c.numberClasses()...)
 	c.noteClasses()
+	c.noteStrict()
 	return c, v.warnings, nil
 }
 

@@ -282,6 +282,7 @@ func steerFields(s Steer, bound bool) (m mappingValue) {
 	addList(&m, "allow", s.Allow, itself)
 	addList(&m, "forbid", s.Forbid, itself)
 	m.flag("kill_switch", s.KillSwitch)
+	m.flag("strict", s.Strict)
 	m.flag("over_quota", s.OverQuota)
 	return m
 }

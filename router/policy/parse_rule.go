@@ -198,6 +198,7 @@ func (d *document) steer(n ast.Node, path string) *Steer {
 		{"failback", func(n ast.Node, _ string) { s.Failback = Failback(d.word(n, "steer.failback", failbackNames())) }},
 		{"delivery", func(n ast.Node, _ string) { s.Delivery = Delivery(d.word(n, "steer.delivery", deliveryNames())) }},
 		{"kill_switch", func(n ast.Node, _ string) { s.KillSwitch = d.boolean(n, "steer.kill_switch") }},
+		{"strict", func(n ast.Node, _ string) { s.Strict = d.boolean(n, "steer.strict") }},
 		{"over_quota", func(n ast.Node, _ string) { s.OverQuota = d.boolean(n, "steer.over_quota") }},
 		{"allow", links(&s.Allow, "steer.allow")},
 		{"forbid", links(&s.Forbid, "steer.forbid")},

@@ -163,9 +163,9 @@ const (
 
 // Steer is the choice of a link. Links are named as in the daemon's configuration.
 //
-//   - main must and default: Use, Mode, Sticky, Failback, Delivery, KillSwitch, OverQuota
+//   - main must and default: Use, Mode, Sticky, Failback, Delivery, KillSwitch, Strict, OverQuota
 //   - main bound: Allow, Forbid, KillSwitch and OverQuota only
-//   - user rules: Use, Mode, Sticky, Failback, Delivery, KillSwitch
+//   - user rules: Use, Mode, Sticky, Failback, Delivery, KillSwitch, Strict
 //
 // In a Decision, bounds are applied to Use (Any then has the links to choose from in it) and Forbid is empty. Allow
 // lists, where bounds take links away, all links that the flow may take if none of Use lives; empty means every link.
@@ -176,6 +176,7 @@ type Steer struct {
 	Failback   Failback
 	Delivery   Delivery
 	KillSwitch bool // when no link of Use lives the flow is refused instead of taking another
+	Strict     bool // a TCP flow that names itself and proves to be on another link is reset once, so that its next try takes the right one
 	Allow      []string
 	Forbid     []string
 	OverQuota  bool // may use a link whose data quota is spent

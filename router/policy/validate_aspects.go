@@ -42,6 +42,9 @@ func (c ruleCheck) checkSteer(s *Steer) {
 	if s.Failback > Move {
 		c.bad("steer.failback", "use %s", oneOf(failbackNames()))
 	}
+	if s.Strict && s.Mode == Any {
+		c.bad("steer.strict", "with mode any no link is wrong; name the links that are right")
+	}
 	if s.Delivery > Saver {
 		c.bad("steer.delivery", "use %s", oneOf(deliveryNames()))
 	}
@@ -70,7 +73,7 @@ func (c ruleCheck) checkUse(s *Steer) {
 }
 
 func (c ruleCheck) checkSteerBound(s *Steer) {
-	if len(s.Use) > 0 || s.Mode != Failover || s.Sticky != StickyFlow || s.Failback != Drain || s.Delivery != Speed {
+	if len(s.Use) > 0 || s.Mode != Failover || s.Sticky != StickyFlow || s.Failback != Drain || s.Delivery != Speed || s.Strict {
 		c.bad("steer.use", "a bound does not choose; use allow, forbid, kill_switch or over_quota, or force: must or default")
 	}
 	if len(s.Allow)+len(s.Forbid) == 0 && !s.KillSwitch && !s.OverQuota {

@@ -32,7 +32,7 @@ func TestRulesRoundTrip(t *testing.T) {
   leo:
     - {id: l1, when: ["22:00-06:00", sat], what: {apps: [youtube], services: [tcp/443], addresses: [203.0.113.0/24], dscp: [46]}, qos: {class: bulk, priority: 5, cap: {down: 5mbit}, guarantee: {up: 500kbit}, dscp: keep}}
     - {id: l2, disabled: true, priority: -3, who: {devices: [tablet]}, filter: {mode: deny-all}, log: true}
-    - {id: l3, steer: {mode: any, kill_switch: true, failback: move}}
+    - {id: l3, steer: {use: [fiber], kill_switch: true, failback: move, strict: true}}
 `
 	text = strings.Replace(text, "house:\n", `house:
   - {id: b1, force: bound, steer: {forbid: [lte], over_quota: true}, qos: {priority: {min: 2, max: 6}, cap: {down: 50mbit, up: 10mbit}, throttle: {down: 512kbit, up: 64kbit}}}

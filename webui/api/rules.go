@@ -79,7 +79,7 @@ func ruleOf(r policy.Rule) Rule {
 		out.What = &what
 	}
 	if s := r.Steer; s != nil {
-		out.Steer = &RuleSteer{Allow: list(s.Allow), Forbid: list(s.Forbid), KillSwitch: some(s.KillSwitch), OverQuota: some(s.OverQuota),
+		out.Steer = &RuleSteer{Allow: list(s.Allow), Forbid: list(s.Forbid), KillSwitch: some(s.KillSwitch), Strict: some(s.Strict), OverQuota: some(s.OverQuota),
 			Use: list(each(s.Use, func(l policy.LinkShare) LinkWeight { return LinkWeight{Link: l.Link, Weight: some(l.Weight)} }))}
 		if r.Force != policy.Bound {
 			mode := RuleSteerMode(s.Mode.String())

@@ -178,6 +178,7 @@ func steer(t *rapid.T, r policy.Rule) *policy.Steer {
 	}
 	s.Mode = policy.SteerMode(rapid.IntRange(0, 3).Draw(t, "mode"))
 	s.Delivery = policy.Delivery(rapid.IntRange(0, 3).Draw(t, "delivery"))
+	s.Strict = s.Mode != policy.Any && rapid.IntRange(0, 3).Draw(t, "strict") == 0
 	s.Failback = policy.Failback(rapid.IntRange(0, 1).Draw(t, "failback"))
 	var links []string
 	switch s.Mode {

@@ -7,6 +7,7 @@ export interface RuleSteer {
   sticky?: string
   failback?: string
   kill_switch?: boolean
+  strict?: boolean
   allow?: string[]
   forbid?: string[]
   over_quota?: boolean

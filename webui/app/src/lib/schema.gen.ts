@@ -1922,6 +1922,8 @@ export interface components {
             over_quota?: boolean;
             /** @enum {string} */
             sticky?: "flow" | "host" | "site";
+            /** @description A TCP flow that names itself and proves to be on another link is reset once. */
+            strict?: boolean;
             use?: components["schemas"]["LinkWeight"][];
         };
         RuleView: {
