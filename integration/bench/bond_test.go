@@ -2,12 +2,14 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -37,8 +39,10 @@ type bonded struct {
 	b           *testing.B
 	router, far *machine
 	links       []*emulator.Link
+	ends        []int // processes at both ends
 }
 
+// newBonded joins the two by links of these settings; by a plain cable when there are none.
 func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 	b.Helper()
 	w := &bonded{b: b, router: newMachine(b), far: newMachine(b)}
@@ -50,8 +54,12 @@ func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 		w.link(i, s)
 		paths = append(paths, fmt.Sprintf("{device: wan%d}", i))
 	}
+	if len(settings) == 0 {
+		w.plain()
+		paths = []string{"{device: wan0}"}
+	}
 	relay := w.file(dir, "relay.yaml", fmt.Sprintf("public: [%s:51900]\nstate: %s/relay\nlog_level: warn\n", bondRelay, dir))
-	w.start(w.far, filepath.Join(dir, "relay.log"), "relay", "--config", relay)
+	w.ends = append(w.ends, w.start(w.far, filepath.Join(dir, "relay.log"), "relay", "--config", relay).Process.Pid)
 	var code []byte
 	w.until("the relay gives out a code", func() (err error) {
 		if _, err = os.Stat(dir + "/relay/relay.sock"); err != nil {
@@ -62,7 +70,7 @@ func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 	})
 	first, _, _ := strings.Cut(string(code), "\n")
 	bond := w.file(dir, "bond.yaml", fmt.Sprintf("state: %s/bond\ncode: %s\npaths: [%s]\nlog_level: warn\n", dir, first, strings.Join(paths, ", ")))
-	w.start(w.router, filepath.Join(dir, "bond.log"), "bond", "--config", bond)
+	w.ends = append(w.ends, w.start(w.router, filepath.Join(dir, "bond.log"), "bond", "--config", bond).Process.Pid)
 	w.until("the bond carries packets", func() error {
 		return w.router.Command("ping", "-c", "1", "-W", "1", bondServer).Run()
 	})
@@ -134,14 +142,30 @@ func (w *bonded) link(i int, s emulator.Settings) {
 	w.links = append(w.links, l)
 }
 
-// connect makes a TCP connection from the router to the server whose two ends use a congestion control.
-func (w *bonded) connect(control string) (near, far net.Conn) {
+// plain joins the two by a cable that carries what the processors do.
+func (w *bonded) plain() {
+	w.b.Helper()
+	w.router.cable("wan0", w.far, "isp0")
+	w.router.Run("ip address add 192.0.2.1/28 dev wan0")
+	w.far.Run("ip address add 192.0.2.2/28 dev isp0")
+	w.router.Run("ip route add default via 192.0.2.2 dev wan0 metric 100")
+}
+
+// connect makes a TCP connection from the router to the server whose two ends use a congestion control; over a device alone, or over whatever leads
+// there when that is "".
+func (w *bonded) connect(control, device string) (near, far net.Conn) {
 	w.b.Helper()
 	set := func(_, _ string, c syscall.RawConn) (err error) {
 		if ctl := c.Control(func(fd uintptr) { err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, control) }); ctl != nil {
 			return ctl
 		}
 		return err
+	}
+	tied := func(network, addr string, c syscall.RawConn) (err error) {
+		if ctl := c.Control(func(fd uintptr) { err = unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, device) }); ctl != nil || err != nil {
+			return errors.Join(ctl, err)
+		}
+		return set(network, addr, c)
 	}
 	var l net.Listener
 	w.far.Do(func() (err error) {
@@ -150,7 +174,7 @@ func (w *bonded) connect(control string) (near, far net.Conn) {
 	})
 	defer l.Close()
 	w.router.Do(func() (err error) {
-		near, err = (&net.Dialer{Control: set, Timeout: 20 * time.Second}).DialContext(w.b.Context(), "tcp4", l.Addr().String())
+		near, err = (&net.Dialer{Control: tied, Timeout: 20 * time.Second}).DialContext(w.b.Context(), "tcp4", l.Addr().String())
 		return err
 	})
 	far, err := l.Accept()
@@ -160,15 +184,22 @@ func (w *bonded) connect(control string) (near, far net.Conn) {
 	return near, far
 }
 
-// goodput runs flows for a while and returns what their receivers got in bits a second after the ramp.
-func (w *bonded) goodput(control string, flows int, up bool) (rate float64) {
+// bulkLoad is flows that send as much as they can.
+type bulkLoad struct {
+	got   atomic.Int64
+	conns []net.Conn
+
+	mu          sync.Mutex // around what reading notes when one flow is watched
+	last, stall time.Duration
+}
+
+// bulk starts flows; device as for connect.
+func (w *bonded) bulk(control, device string, flows int, up bool) *bulkLoad {
 	w.b.Helper()
-	var got atomic.Int64
-	var conns []net.Conn
-	begin := time.Now()
+	load, begin := &bulkLoad{}, time.Now()
 	for range flows {
-		near, far := w.connect(control)
-		conns = append(conns, near, far)
+		near, far := w.connect(control, device)
+		load.conns = append(load.conns, near, far)
 		from, to := far, near
 		if up {
 			from, to = near, far
@@ -186,19 +217,45 @@ func (w *bonded) goodput(control string, flows int, up bool) (rate float64) {
 				if err != nil {
 					return
 				}
-				got.Add(int64(n))
+				load.got.Add(int64(n))
+				load.mu.Lock()
+				now := time.Since(begin)
+				load.stall = max(load.stall, now-load.last)
+				load.last = now
+				load.mu.Unlock()
 			}
 		}()
 	}
-	time.Sleep(time.Until(begin.Add(bondRamp)))
-	before, from := got.Load(), time.Now()
-	time.Sleep(time.Until(begin.Add(bondRun)))
-	rate = float64(got.Load()-before) * 8 / time.Since(from).Seconds()
-	for _, c := range conns {
+	return load
+}
+
+// stalled is the longest time without a byte since the last call.
+func (l *bulkLoad) stalled() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stall
+	l.stall = 0
+	return s
+}
+
+func (l *bulkLoad) end() {
+	for _, c := range l.conns {
 		_ = c.(*net.TCPConn).SetLinger(0)
 		_ = c.Close()
 	}
 	time.Sleep(500 * time.Millisecond) // the queues empty themselves
+}
+
+// goodput runs flows for a while and returns what their receivers got in bits a second after the ramp.
+func (w *bonded) goodput(control, device string, flows int, up bool) (rate float64) {
+	w.b.Helper()
+	begin := time.Now()
+	load := w.bulk(control, device, flows, up)
+	time.Sleep(time.Until(begin.Add(bondRamp)))
+	before, from := load.got.Load(), time.Now()
+	time.Sleep(time.Until(begin.Add(bondRun)))
+	rate = float64(load.got.Load()-before) * 8 / time.Since(from).Seconds()
+	load.end()
 	return rate
 }
 
@@ -254,7 +311,6 @@ func BenchmarkBond(b *testing.B) {
 		{"loss-B", []emulator.Settings{linkA, change(linkB, loss(.02))}, "cubic", 1, false, false},
 		{"loss-both", []emulator.Settings{change(linkA, loss(.01)), change(linkB, loss(.01))}, "cubic", 1, false, false},
 		{"jitter", []emulator.Settings{change(linkA, jitter(10*time.Millisecond)), change(linkB, jitter(20*time.Millisecond))}, "cubic", 1, false, false},
-		{"thin", []emulator.Settings{{Rate: 10e6, Delay: 30 * time.Millisecond, Queue: 150 * time.Millisecond}, {Rate: 2e6, Delay: 50 * time.Millisecond, Queue: 300 * time.Millisecond}}, "cubic", 1, false, false},
 		{"alone", []emulator.Settings{linkA}, "cubic", 1, false, false},
 	} {
 		b.Run(shape.name, func(b *testing.B) {
@@ -266,9 +322,9 @@ func BenchmarkBond(b *testing.B) {
 			for b.Loop() {
 				var down, up []float64
 				for range bondRounds {
-					down = append(down, w.goodput(shape.control, shape.flows, false)/sum)
+					down = append(down, w.goodput(shape.control, "", shape.flows, false)/sum)
 					if shape.both {
-						up = append(up, w.goodput(shape.control, shape.flows, true)/sum)
+						up = append(up, w.goodput(shape.control, "", shape.flows, true)/sum)
 					}
 				}
 				b.ReportMetric(summarize(down).median, "share-down")
