@@ -20,9 +20,13 @@ func (c *Core) Datagram(id PathID, number uint64, frame []byte, at, now time.Dur
 		}
 		c.busy = now
 		c.arrived(p, number, len(frame), f.sent, f.number, at)
+		if f.flags&flagGuarded != 0 && !c.guarded(&f, now) {
+			c.order.copies++
+			return nil
+		}
 		c.entrance.wished(f.packet, f.service(), now)
 		c.order.arrival(f, now)
-	case probeKind, feedbackKind, controlKind:
+	case probeKind, feedbackKind, controlKind, repairKind:
 		sent, floor, err := parseFloor(frame)
 		if err != nil {
 			return err
@@ -33,6 +37,8 @@ func (c *Core) Datagram(id PathID, number uint64, frame []byte, at, now time.Dur
 			return c.feedback(frame[feedbackHeader:], now)
 		case controlKind:
 			c.out.Control(frame[feedbackHeader:])
+		case repairKind:
+			return c.repaired(frame[feedbackHeader:], now)
 		}
 	default:
 		return errFrame
@@ -91,6 +97,7 @@ func (c *Core) record(p *path, r record, now time.Duration) {
 			c.takeIn(p, now)
 		}
 	}
+	p.loss.record(&r)
 	p.last = r
 	p.last.missing = nil
 	if c.entrance.lanes.packets > 0 && !p.waiting() && p.up {

@@ -34,6 +34,7 @@ type Core struct {
 	spare    budget // for second copies of Realtime
 	taken    taken
 	order    order
+	mender   mender
 
 	number  uint32      // of the next parcel that is given to a path
 	unsent  ring[given] // parcels given to paths, by number; what was sent leaves from the front
@@ -128,7 +129,7 @@ func (c *Core) Tick(now time.Duration) time.Duration {
 	c.suspects(now)
 	c.pump(now)
 	again := c.report(now)
-	again = min(again, c.probe(now))
+	again = min(again, c.probe(now), c.repairs(now))
 	c.measure(now)
 	again = min(again, c.order.tick(now, c.passed))
 	for _, p := range c.paths {
@@ -151,11 +152,18 @@ func (c *Core) send(p *path, x *parcel, now time.Duration) {
 	if x.unordered {
 		f.flags |= flagUnordered
 	}
+	if c.guards(p, x) {
+		f.flags |= flagGuarded
+		p.guard.add(&f, now)
+	}
 	c.frame = f.append(c.frame[:0])
 	if !x.sent {
 		x.sent, x.first = true, now
 	}
 	c.transmit(p, x, p.waiting() || c.entrance.lanes.packets > 0, now)
+	if p.guard.n == repairMost {
+		c.repair(p, now)
+	}
 }
 
 // transmit sends the frame that was built and notes it. x is nil for frames that carry no packet.

@@ -20,6 +20,7 @@ const MaxPaths = 8
 //	probe     kind 1, sent 3, floor 4
 //	feedback  kind 1, sent 3, floor 4, records ...
 //	control   kind 1, sent 3, floor 4, a message of the two programs that use the bond
+//	repair    kind 1, sent 3, floor 4, count 1, numbers of the bond 4 each, exclusive or of the frames' (length 2, flags 1, flow 2, order 3, packet)
 //	record    path 1, highest 4, judged 2, bytes 4, arrived 3, lost 2, least 3, most 3, spans 1, spans ...
 //	span      two unsigned varints: numbers between this span and what is above it, and numbers in it less one; from judged downwards
 //
@@ -33,6 +34,7 @@ const (
 	probeKind
 	feedbackKind
 	controlKind
+	repairKind
 )
 
 const (
@@ -61,6 +63,7 @@ const (
 	modeMask      = 3
 	classShift    = modeShift + 2 // two bits: the Class
 	classMask     = 3
+	flagGuarded   = 1 << (classShift + 2) // repairs are sent for it
 )
 
 func (s Service) flags() uint8 { return uint8(s.Mode)<<modeShift | uint8(s.Class)<<classShift }

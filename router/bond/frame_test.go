@@ -64,6 +64,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(data.append(nil))
 	f.Add(appendFloor(nil, probeKind, 1, 2))
 	rec := record{highest: 10, judged: 9, missing: []span{{3, 4}, {6, 6}}}
+	f.Add(append(appendFloor(nil, repairKind, 1, 2), slices.Concat([]byte{1, 0, 0, 0, 9}, mix(nil, &data))...))
 	f.Add(rec.append(appendFloor(nil, feedbackKind, 1, 2)))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		p := bondOver(t, 1, legA, legB)

@@ -51,6 +51,7 @@ type Status struct {
 	Late    uint64          // packets handed out after their place was given up
 	Copies  uint64          // that came twice and were dropped
 	Given   uint64          // holes given up
+	Mended  uint64          // packets made from repairs
 	Modes   map[Mode]uint64 // packets of the packet device, those of none left out
 	Classes map[Class]uint64
 }
@@ -74,7 +75,7 @@ type PathStatus struct {
 
 // Status reads all of it; the paths come in order of their numbers.
 func (c *Core) Status() Status {
-	s := Status{Queued: c.entrance.lanes.bytes, Dropped: c.entrance.drops, Resent: c.resent, Late: c.order.late, Copies: c.order.copies, Given: c.order.given}
+	s := Status{Queued: c.entrance.lanes.bytes, Dropped: c.entrance.drops, Resent: c.resent, Late: c.order.late, Copies: c.order.copies, Given: c.order.given, Mended: c.mender.mended}
 	s.Modes, s.Classes = counted[Mode](c.taken.modes[:]), counted[Class](c.taken.classes[:])
 	for _, id := range c.order.holes {
 		s.Held += c.order.flows[id].n

@@ -38,6 +38,9 @@ type path struct {
 	answered  uint64        // the datagram that it named
 	roundMost time.Duration // longest round trip of late, falls slowly
 
+	loss  lossMeter
+	guard guard
+
 	receipt receipt
 	search  search
 }
