@@ -40,8 +40,10 @@ trap 'buildah rm "$container" >/dev/null 2>&1 || true; clean' EXIT
 	echo "the container's program is another" >&2
 	exit 1
 }
-# A network of its own, as a container has, and the right over it that compose.yaml gives.
-unshare --net buildah run --cap-add NET_ADMIN "$container" -- sh -c '
+# A network of its own, with the sysctls and the right over it that compose.yaml gives.
+export container
+unshare --net sh -eu -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+	exec buildah run --cap-add CAP_NET_ADMIN "$container" -- sh -c "$1"' sh '
 	ip link set lo up
 	mkdir -p /etc/trenza && echo "listen: [\"127.0.0.1:51900\"]" >/etc/trenza/relay.yaml
 	trenza relay run --config /etc/trenza/relay.yaml & relay=$!
