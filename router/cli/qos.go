@@ -10,6 +10,9 @@ import (
 type qosCommand struct {
 	Show    qosShowCommand    `cmd:"" default:"1" help:"How the links are shaped, and what each class of each device does now."`
 	History qosHistoryCommand `cmd:"" help:"The links' delays while they carry little and much, hour by hour."`
+	Test    qosTestCommand    `cmd:"" help:"Fill each link for some seconds, measure what becomes of its delay, and grade it."`
+	Tests   qosTestsCommand   `cmd:"" help:"The tests that were made."`
+	Serve   qosServeCommand   `cmd:"" help:"Be the far end of such tests, on a machine elsewhere on the internet."`
 }
 
 // qos asks the router how its links are shaped.

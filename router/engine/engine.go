@@ -76,6 +76,7 @@ type Engine struct {
 	strangers atomic.Bool // a device became known: its first flows were judged as a stranger's
 
 	shaper *shaper
+	tests  *loadTests
 
 	household *household
 
@@ -123,7 +124,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		catalog: apps, interner: classify.NewInterner(apps),
 		planner: newPlanner(apply.New(o.Machine, o.Log)),
 		lan:     map[string]*lanState{},
-		shaper:  newShaper(), household: newHousehold(o),
+		shaper:  newShaper(), tests: newLoadTests(), household: newHousehold(o),
 		bonds: o.Bonds, reconfigured: make(chan struct{}, 1),
 	}
 	e.names = classify.NewNames(apps, e.interner)
@@ -166,6 +167,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.loadDelays(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.loadLoadTests(ctx); err != nil {
+		return nil, err
+	}
 	if err := e.loadPolicy(ctx); err != nil {
 		return nil, err
 	}
@@ -200,6 +204,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		{name: "accounting", run: e.runMeters},
 		{name: "link history", run: e.runHistory},
 		{name: "shaping", run: e.runShaping},
+		{name: "tests of links", run: e.runLoadTests},
 		{name: "store", run: e.store.Run},
 		{name: "links", run: e.awaitReconfigured, vital: true},
 	}

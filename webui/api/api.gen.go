@@ -258,6 +258,51 @@ func (e LinkState) Valid() bool {
 	}
 }
 
+// Defines values for LoadPointPhase.
+const (
+	LoadPointPhaseDown LoadPointPhase = "down"
+	LoadPointPhaseIdle LoadPointPhase = "idle"
+	LoadPointPhaseUp   LoadPointPhase = "up"
+)
+
+// Valid indicates whether the value is a known member of the LoadPointPhase enum.
+func (e LoadPointPhase) Valid() bool {
+	switch e {
+	case LoadPointPhaseDown:
+		return true
+	case LoadPointPhaseIdle:
+		return true
+	case LoadPointPhaseUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LoadTestState.
+const (
+	LoadTestStateDone    LoadTestState = "done"
+	LoadTestStateFailed  LoadTestState = "failed"
+	LoadTestStateRunning LoadTestState = "running"
+	LoadTestStateStopped LoadTestState = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the LoadTestState enum.
+func (e LoadTestState) Valid() bool {
+	switch e {
+	case LoadTestStateDone:
+		return true
+	case LoadTestStateFailed:
+		return true
+	case LoadTestStateRunning:
+		return true
+	case LoadTestStateStopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PasswordStrengthAdvice.
 const (
 	PasswordStrengthAdviceCommon PasswordStrengthAdvice = "common"
@@ -1418,6 +1463,95 @@ type Live struct {
 	Links []Link `json:"links"`
 }
 
+// LoadPhase defines model for LoadPhase.
+type LoadPhase struct {
+	// Lost Part of the pings, 0 to 1.
+	Lost     float64 `json:"lost"`
+	MedianMs float64 `json:"medianMs"`
+	P95Ms    float64 `json:"p95Ms"`
+
+	// Pings Answered.
+	Pings int `json:"pings"`
+
+	// Rate bit/s; 0 with no pings: not tested.
+	Rate int64 `json:"rate"`
+}
+
+// LoadPoint defines model for LoadPoint.
+type LoadPoint struct {
+	// AtMs Since the test's begin.
+	AtMs float64 `json:"atMs"`
+
+	// DelayMs Median of the pings; 0: none was answered.
+	DelayMs float64        `json:"delayMs"`
+	Lost    int            `json:"lost"`
+	Phase   LoadPointPhase `json:"phase"`
+
+	// Rate bit/s in the phase's direction.
+	Rate    int64   `json:"rate"`
+	WorstMs float64 `json:"worstMs"`
+}
+
+// LoadPointPhase defines model for LoadPoint.Phase.
+type LoadPointPhase string
+
+// LoadTest defines model for LoadTest.
+type LoadTest struct {
+	AddedMs float64 `json:"addedMs"`
+
+	// At Its begin.
+	At   time.Time `json:"at"`
+	Down LoadPhase `json:"down"`
+
+	// Grade A+ to F, by what the worse load adds to the delay; empty until the end.
+	Grade string    `json:"grade"`
+	Idle  LoadPhase `json:"idle"`
+	Link  string    `json:"link"`
+
+	// Points A quarter of a second each; kept of the newest twenty tests.
+	Points []LoadPoint `json:"points"`
+
+	// Probes icmp, or tcp where the server answers no pings.
+	Probes string `json:"probes"`
+
+	// Problem Why it failed.
+	Problem *string `json:"problem,omitempty"`
+	Server  string  `json:"server"`
+
+	// ShapedDown What the link was shaped to; 0: not shaped. What the router itself downloads is not shaped.
+	ShapedDown int64         `json:"shapedDown"`
+	ShapedUp   int64         `json:"shapedUp"`
+	State      LoadTestState `json:"state"`
+	Up         LoadPhase     `json:"up"`
+}
+
+// LoadTestState defines model for LoadTest.State.
+type LoadTestState string
+
+// LoadTestOrder defines model for LoadTestOrder.
+type LoadTestOrder struct {
+	// Costs Test a link whose data costs, is limited or is spent, too.
+	Costs *bool  `json:"costs,omitempty"`
+	Link  string `json:"link"`
+
+	// Seconds Length of each load.
+	Seconds *int `json:"seconds,omitempty"`
+
+	// Server Address of what is downloaded again and again, http or https; "trenza qos serve" runs a server for it.
+	Server string `json:"server"`
+
+	// Upload Address to which uploads are posted; default: the server, if it says that it takes them.
+	Upload *string `json:"upload,omitempty"`
+}
+
+// LoadTests defines model for LoadTests.
+type LoadTests struct {
+	Now *LoadTest `json:"now,omitempty"`
+
+	// Past The newest first.
+	Past []LoadTest `json:"past"`
+}
+
 // MessageToSend defines model for MessageToSend.
 type MessageToSend struct {
 	// Device As in HardwareChoice.
@@ -2438,6 +2572,9 @@ type ConfirmTotpJSONRequestBody = TotpCode
 // RatePasswordJSONRequestBody defines body for RatePassword for application/json ContentType.
 type RatePasswordJSONRequestBody = PasswordTry
 
+// StartLoadTestJSONRequestBody defines body for StartLoadTest for application/json ContentType.
+type StartLoadTestJSONRequestBody = LoadTestOrder
+
 // AddRelayJSONRequestBody defines body for AddRelay for application/json ContentType.
 type AddRelayJSONRequestBody = RelayJoin
 
@@ -2872,6 +3009,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /qos (the `GetQoS` operationId).
 	GetQoS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StopLoadTest End the test that runs.
+	//
+	// Corresponds with DELETE /qos/tests (the `StopLoadTest` operationId).
+	StopLoadTest(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLoadTests Tests of links under load: the one that runs, with its points until now, and those before it.
+	//
+	// Corresponds with GET /qos/tests (the `ListLoadTests` operationId).
+	ListLoadTests(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartLoadTestWithBody Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+	StartLoadTestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartLoadTest Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+	StartLoadTest(ctx context.Context, body StartLoadTestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRelays Links that are bonds to a relay, with their paths as they are now.
 	//
@@ -3982,6 +4143,70 @@ func (c *Client) CheckPolicyWithBody(ctx context.Context, contentType string, bo
 // Corresponds with GET /qos (the `GetQoS` operationId).
 func (c *Client) GetQoS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetQoSRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StopLoadTest End the test that runs.
+//
+// Corresponds with DELETE /qos/tests (the `StopLoadTest` operationId).
+func (c *Client) StopLoadTest(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStopLoadTestRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLoadTests Tests of links under load: the one that runs, with its points until now, and those before it.
+//
+// Corresponds with GET /qos/tests (the `ListLoadTests` operationId).
+func (c *Client) ListLoadTests(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLoadTestsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartLoadTestWithBody Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+func (c *Client) StartLoadTestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartLoadTestRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartLoadTest Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+func (c *Client) StartLoadTest(ctx context.Context, body StartLoadTestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartLoadTestRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6406,6 +6631,100 @@ func NewGetQoSRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewStopLoadTestRequest constructs an http.Request for the StopLoadTest method
+func NewStopLoadTestRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/qos/tests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListLoadTestsRequest constructs an http.Request for the ListLoadTests method
+func NewListLoadTestsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/qos/tests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartLoadTestRequest calls the generic StartLoadTest builder with application/json body
+func NewStartLoadTestRequest(server string, body StartLoadTestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartLoadTestRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartLoadTestRequestWithBody constructs an http.Request for the StartLoadTest method, with any body, and a specified content type
+func NewStartLoadTestRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/qos/tests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRelaysRequest constructs an http.Request for the ListRelays method
 func NewListRelaysRequest(server string) (*http.Request, error) {
 	var err error
@@ -8096,6 +8415,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /qos (the `GetQoS` operationId).
 	GetQoSWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetQoSResponse, error)
+
+	// StopLoadTestWithResponse End the test that runs.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /qos/tests (the `StopLoadTest` operationId).
+	StopLoadTestWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StopLoadTestResponse, error)
+
+	// ListLoadTestsWithResponse Tests of links under load: the one that runs, with its points until now, and those before it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /qos/tests (the `ListLoadTests` operationId).
+	ListLoadTestsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLoadTestsResponse, error)
+
+	// StartLoadTestWithBodyWithResponse Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+	StartLoadTestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartLoadTestResponse, error)
+
+	// StartLoadTestWithResponse Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+	StartLoadTestWithResponse(ctx context.Context, body StartLoadTestJSONRequestBody, reqEditors ...RequestEditorFn) (*StartLoadTestResponse, error)
 
 	// ListRelaysWithResponse Links that are bonds to a relay, with their paths as they are now.
 	//
@@ -10107,6 +10454,143 @@ func (r GetQoSResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetQoSResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StopLoadTestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r StopLoadTestResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StopLoadTestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StopLoadTestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StopLoadTestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StopLoadTestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListLoadTestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoadTests
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLoadTestsResponse) GetJSON200() *LoadTests {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListLoadTestsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLoadTestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLoadTestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLoadTestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLoadTestsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StartLoadTestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *LoadTest
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r StartLoadTestResponse) GetJSON202() *LoadTest {
+	return r.JSON202
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r StartLoadTestResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartLoadTestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartLoadTestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartLoadTestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartLoadTestResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12401,6 +12885,58 @@ func (c *ClientWithResponses) GetQoSWithResponse(ctx context.Context, reqEditors
 	return ParseGetQoSResponse(rsp)
 }
 
+// StopLoadTestWithResponse End the test that runs.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /qos/tests (the `StopLoadTest` operationId).
+func (c *ClientWithResponses) StopLoadTestWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StopLoadTestResponse, error) {
+	rsp, err := c.StopLoadTest(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStopLoadTestResponse(rsp)
+}
+
+// ListLoadTestsWithResponse Tests of links under load: the one that runs, with its points until now, and those before it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /qos/tests (the `ListLoadTests` operationId).
+func (c *ClientWithResponses) ListLoadTestsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLoadTestsResponse, error) {
+	rsp, err := c.ListLoadTests(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLoadTestsResponse(rsp)
+}
+
+// StartLoadTestWithBodyWithResponse Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+func (c *ClientWithResponses) StartLoadTestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartLoadTestResponse, error) {
+	rsp, err := c.StartLoadTestWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartLoadTestResponse(rsp)
+}
+
+// StartLoadTestWithResponse Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /qos/tests (the `StartLoadTest` operationId).
+func (c *ClientWithResponses) StartLoadTestWithResponse(ctx context.Context, body StartLoadTestJSONRequestBody, reqEditors ...RequestEditorFn) (*StartLoadTestResponse, error) {
+	rsp, err := c.StartLoadTest(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartLoadTestResponse(rsp)
+}
+
 // ListRelaysWithResponse Links that are bonds to a relay, with their paths as they are now.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -14167,6 +14703,101 @@ func ParseGetQoSResponse(rsp *http.Response) (*GetQoSResponse, error) {
 	return response, nil
 }
 
+// ParseStopLoadTestResponse parses an HTTP response from a StopLoadTestWithResponse call
+func ParseStopLoadTestResponse(rsp *http.Response) (*StopLoadTestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StopLoadTestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListLoadTestsResponse parses an HTTP response from a ListLoadTestsWithResponse call
+func ParseListLoadTestsResponse(rsp *http.Response) (*ListLoadTestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLoadTestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoadTests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartLoadTestResponse parses an HTTP response from a StartLoadTestWithResponse call
+func ParseStartLoadTestResponse(rsp *http.Response) (*StartLoadTestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartLoadTestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest LoadTest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListRelaysResponse parses an HTTP response from a ListRelaysWithResponse call
 func ParseListRelaysResponse(rsp *http.Response) (*ListRelaysResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15419,6 +16050,15 @@ type ServerInterface interface {
 	// GetQoS How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
 	// (GET /qos)
 	GetQoS(ctx echo.Context) error
+	// StopLoadTest End the test that runs.
+	// (DELETE /qos/tests)
+	StopLoadTest(ctx echo.Context) error
+	// ListLoadTests Tests of links under load: the one that runs, with its points until now, and those before it.
+	// (GET /qos/tests)
+	ListLoadTests(ctx echo.Context) error
+	// StartLoadTest Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+	// (POST /qos/tests)
+	StartLoadTest(ctx echo.Context) error
 	// ListRelays Links that are bonds to a relay, with their paths as they are now.
 	// (GET /relays)
 	ListRelays(ctx echo.Context) error
@@ -16087,6 +16727,33 @@ func (w *ServerInterfaceWrapper) GetQoS(ctx echo.Context) error {
 	return err
 }
 
+// StopLoadTest converts echo context to params.
+func (w *ServerInterfaceWrapper) StopLoadTest(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StopLoadTest(ctx)
+	return err
+}
+
+// ListLoadTests converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLoadTests(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLoadTests(ctx)
+	return err
+}
+
+// StartLoadTest converts echo context to params.
+func (w *ServerInterfaceWrapper) StartLoadTest(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartLoadTest(ctx)
+	return err
+}
+
 // ListRelays converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRelays(ctx echo.Context) error {
 	var err error
@@ -16604,6 +17271,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/relays", wrapper.AddRelay, options.OperationMiddlewares["addRelay"]...)
 	router.POST(options.BaseURL+"/relays/remove", wrapper.RemoveRelay, options.OperationMiddlewares["removeRelay"]...)
 	router.GET(options.BaseURL+"/qos", wrapper.GetQoS, options.OperationMiddlewares["getQoS"]...)
+	router.DELETE(options.BaseURL+"/qos/tests", wrapper.StopLoadTest, options.OperationMiddlewares["stopLoadTest"]...)
+	router.GET(options.BaseURL+"/qos/tests", wrapper.ListLoadTests, options.OperationMiddlewares["listLoadTests"]...)
+	router.POST(options.BaseURL+"/qos/tests", wrapper.StartLoadTest, options.OperationMiddlewares["startLoadTest"]...)
 	router.GET(options.BaseURL+"/devices", wrapper.ListDevices, options.OperationMiddlewares["listDevices"]...)
 	router.GET(options.BaseURL+"/flows", wrapper.ListFlows, options.OperationMiddlewares["listFlows"]...)
 	router.GET(options.BaseURL+"/why", wrapper.GetWhy, options.OperationMiddlewares["getWhy"]...)
@@ -18058,6 +18728,115 @@ func (response GetQoSdefaultJSONResponse) VisitGetQoSResponse(w http.ResponseWri
 	return err
 }
 
+type StopLoadTestRequestObject struct {
+}
+
+type StopLoadTestResponseObject interface {
+	VisitStopLoadTestResponse(w http.ResponseWriter) error
+}
+
+type StopLoadTest204Response struct {
+}
+
+func (response StopLoadTest204Response) VisitStopLoadTestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type StopLoadTestdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response StopLoadTestdefaultJSONResponse) VisitStopLoadTestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLoadTestsRequestObject struct {
+}
+
+type ListLoadTestsResponseObject interface {
+	VisitListLoadTestsResponse(w http.ResponseWriter) error
+}
+
+type ListLoadTests200JSONResponse LoadTests
+
+func (response ListLoadTests200JSONResponse) VisitListLoadTestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLoadTestsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ListLoadTestsdefaultJSONResponse) VisitListLoadTestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartLoadTestRequestObject struct {
+	Body *StartLoadTestJSONRequestBody
+}
+
+type StartLoadTestResponseObject interface {
+	VisitStartLoadTestResponse(w http.ResponseWriter) error
+}
+
+type StartLoadTest202JSONResponse LoadTest
+
+func (response StartLoadTest202JSONResponse) VisitStartLoadTestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartLoadTestdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response StartLoadTestdefaultJSONResponse) VisitStartLoadTestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRelaysRequestObject struct {
 }
 
@@ -19499,6 +20278,15 @@ type StrictServerInterface interface {
 	// GetQoS How the links are shaped, and what each class of each device does now. A member sees the classes of their own devices.
 	// (GET /qos)
 	GetQoS(ctx context.Context, request GetQoSRequestObject) (GetQoSResponseObject, error)
+	// StopLoadTest End the test that runs.
+	// (DELETE /qos/tests)
+	StopLoadTest(ctx context.Context, request StopLoadTestRequestObject) (StopLoadTestResponseObject, error)
+	// ListLoadTests Tests of links under load: the one that runs, with its points until now, and those before it.
+	// (GET /qos/tests)
+	ListLoadTests(ctx context.Context, request ListLoadTestsRequestObject) (ListLoadTestsResponseObject, error)
+	// StartLoadTest Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end.
+	// (POST /qos/tests)
+	StartLoadTest(ctx context.Context, request StartLoadTestRequestObject) (StartLoadTestResponseObject, error)
 	// ListRelays Links that are bonds to a relay, with their paths as they are now.
 	// (GET /relays)
 	ListRelays(ctx context.Context, request ListRelaysRequestObject) (ListRelaysResponseObject, error)
@@ -20816,6 +21604,98 @@ func (sh *strictHandler) GetQoS(ctx echo.Context) error {
 	return nil
 }
 
+// StopLoadTest operation middleware
+func (sh *strictHandler) StopLoadTest(ctx echo.Context) error {
+	var request StopLoadTestRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StopLoadTest(ctx.Request().Context(), request.(StopLoadTestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StopLoadTest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StopLoadTestResponseObject); ok {
+		return validResponse.VisitStopLoadTestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListLoadTests operation middleware
+func (sh *strictHandler) ListLoadTests(ctx echo.Context) error {
+	var request ListLoadTestsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLoadTests(ctx.Request().Context(), request.(ListLoadTestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLoadTests")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLoadTestsResponseObject); ok {
+		return validResponse.VisitListLoadTestsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartLoadTest operation middleware
+func (sh *strictHandler) StartLoadTest(ctx echo.Context) error {
+	var request StartLoadTestRequestObject
+
+	var body StartLoadTestJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartLoadTest(ctx.Request().Context(), request.(StartLoadTestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartLoadTest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartLoadTestResponseObject); ok {
+		return validResponse.VisitStartLoadTestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListRelays operation middleware
 func (sh *strictHandler) ListRelays(ctx echo.Context) error {
 	var request ListRelaysRequestObject
@@ -21922,247 +22802,261 @@ func (sh *strictHandler) GetWhy(ctx echo.Context, params GetWhyParams) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H19c9w2kvdXQc1dVZI7Slb8ktuV/nhKcZyN72JHa9mP6551LochMTOISIABQI0nKX/3p9ANgOQMwCFH",
-	"IyV7e3/ZGpJ4aTQajX759W+zXFa1FEwYPTv/baaYrqXQDP54oZRU9j+5FIYJY/9L67rkOTVcikc/ayns",
-	"bzpfsYra//2zYovZ+eyfHrWtPsKn+hG29unTp2xWMJ0rXttGZuez9ytqyJpqMmdcLEkhBcvIerUh3JAF",
-	"5SUrCBUFWdvXjCSFPJ3ZRly7tttLodcMRlorWTNlOE6AwpAXUlX2f7OCGnZieMVm2cxsajY7n2mjuFjO",
-	"PmWzeSnzG1bYD9yzuZQlo8I+zJkylMNk+2M/syP68uzstG2SC8OWTMFnK8lztvsVzNisGFFNyTTRdEPo",
-	"XDaGlFzc6IxwQdZSFfo0NtC8pFrvtvl2xcgvDS252ZzIxYlm6pbnjMDb0XYKdusGN7Rq3+Bbn7LZgla8",
-	"dITlhlV636ff2g82bm0+hRFQpejG/n0j5DpC0u/kGmjT4TTgDng9OhPFqJZi/MDewPuxIalGCNvo6CmW",
-	"ch1rRzO7YZC6O8M1cl+zb6laMgNcrtgvDVeWL//mVwxa8ORrebNl4cB4LWk6y9fOsjPOzO6VH8NE5Pxn",
-	"lhs72Mu63t1XOTVsKdUmOj1eRH8WtIqRY2uK3I4eXs3aXhLjKjffKLpAqVQU3DIKLa86A13QUrNsa+ya",
-	"5VIUbgMtaFOa2flXZ9msoh951VT2D/sXF/jXl2e7G/tTfDw6IoDcr6OYyZI6wkuODFN23nNPuZ3mtsgN",
-	"4+t1EaV1U3DzQhhc8K0Z5rhtIytOc4PHR39/X5JGM/WZJnaZL4iS0pCFVLDnc1lVVtaXXDAiBcpI2Rim",
-	"ohufLgyK/d0nUyQ/W0jFBng5NMOF+eppVNI7YsXaqFl0jDHGp2bmyea+yzyBQxdhvH76sRX7muY3Tf2e",
-	"69XuiqEUiZwgKOo1WXOzspTnCpZIw+krmmrOlL4gbtOckw3rniudw3LFtXHCIXHQN5oVhNF8RQq6iTdS",
-	"U63rlaIaFqaiH79nYmlWdkM+fhpZRM1yxUziXKzpkn2miZWUfGHPFEZoY1ZScbPJyA3baCIXZG7lQkZQ",
-	"QJAFrIPOiB0JnMb2WEYmFQu+bBQcTbHRx+TD1616sSMiBjh4dy4l1YZYVrY9j2PwXDbCxA9auTBMwIpz",
-	"QSipuGgMs8SA1ZFm1dt5HYZvtYd+oy+LC8Kq2mzIesWEVeG4JkIaPL7JeiU1AyouSrm2zBDd2Cup45tp",
-	"JdcxvmKK2a4sb2kj65oV54QaQqGXzzRZcKUNqWl+w0xGnPJlmZtYPYmpjEgFQmjtWVQxWvgFt43YYTJh",
-	"T4S/zezfnWPKKcc/ZrG9r5yOvLuQSMHPNJFrkZBvtZKoLPS/fgH0tcOlMIm4UtSU0eWxi+tVT2LsdAuW",
-	"84L1142SShaMCDmXxYaslTSMFLxI9vQ6frpnM81LFmO+bxQsE7Ce1XypIBQ0xbg4MOxjYj+ghpMRKRip",
-	"S8oF8UpNdLCGMxXjIOkm6UlzTirb1uf275VsNPvCsog9ucjnlOC6fhHvIbJil0WhmEZJWktlgN9AyfUP",
-	"SimYX4HBld0+wc3Mb3DcHVmrJgILdNbHzd7zldMjYa9lIIfCcjmCR48WKSJSLOf1KnEU57LmrPgJN19U",
-	"QFNDcrsXzZrnfbGWPnAL5J9usyO+WrFy30jWlKM+QgVhVJWcKctbI4fF69unCT4FNeYzHZacC80LZDjT",
-	"CMHKKDfx+varKFl/llzgebKtXmmmNVya3DlOFCvphmhDRZE4sktqWJou31FRsILANrUqh1MO6pLmDITl",
-	"kt8yQZp6JJHsLTc6p8o0u73/sIjTqNNgTc1qvHZsOfiKmlVM2f6lYQ0rfppvDBvLU0DdlGwq6eYzTepm",
-	"XvLcKhp+i6MOBxOzagdZgflj2aQuuFamTeR1o2QzL6PWh43t2B6Z9mj2/NKT/0JajWBp38CD20iy4qJg",
-	"inCzXyrBCgce9TRqx5R5gYFr7ldwi/67u3yHFFtbeouTd4RPSqABO+wKtVLq2BYDNYyLmx515vZEp0V8",
-	"f7Xa0u4+5sYw9ROyrXuKyjZsFan1T1ykn8kmci5er6hi/qAvqKFLRavu1m8biW45mKAUSxaUJtQUrCrM",
-	"NFkoWRHLQBfkjKxXvGTbel58m3oTQIKa0AU3ZCmZJvI2oRMBh6TIpezqz+uUbMdRWoVjuQJbYk6V2rTz",
-	"iVJIsZzx28lCoZKG7VcEgjZmN0h878tGFKn5wl6YMi5tOSPFUPhwP0dZifWZJtBvlGRNHTOjbskIpz63",
-	"2gqSDL7O/N7rLGmHFB0u6G4gL0w6VNlZvs62aXdXd+odGsWkxfOO6asvLY5k94p22l5cIxfIW8pLGpX0",
-	"39JSMxToxl2D7QaAO0+B9hWuSUXzFRcMddAsaORvv79OCDO5FqWkEcFoxahnkgUvWUauXry68P2BPgKW",
-	"/GgPLckWXCyZqhWPXRyuv7s8efzsq4xQ7a5QmuiVXMfPpZTQeY8XH/y85BpkQ+IyCkaQ3SZeg23E71/Q",
-	"7oII45ospSysHmmbDGrJ7mVhS/8Q0lx6o9a4y72VIqkrcXfRgfp9incNmr07ReCocMntLomnSIcT3DCi",
-	"vLuiYhlhW+btif2B480qc2uTkaWSTZ3hbdXemXjFfvrV6eMRxmFlMcFBYV9344usxbQNnc3WK7TZeDMB",
-	"LQqn/FTy1pnlbV9FxFSwtQLQVOZolPWs4m6OMVJ/E7SMLQlRFKpPlb18CAaTa8bEeEZclHLdbbx77ZLa",
-	"JMmWILP9XC1oQmsq6dThVTSfSIPkiO2DhKPQnYFRKoCdJ9qgPeO+cc6wMcoFNexdPfLlWyYKOcIA7Ube",
-	"ZzYgWuYYqMsVnRXw9OhMIwzRc0WaW4NbYdCFs33FRenghS/YZ1ayLMh8Q7jRhIOV65GT7xfwm7t2M02s",
-	"JhO01NgZ3rE2f/UEfEHB+DxwwHS+enx2FnkxrP/2bFDmda0/YVafwZG0NaC9qkSU3N5XtnXHAZE0wbWU",
-	"FJdssWC52dvAC/daeufXSs5LN5TxuzVuIfzPy1ffezZZr2TJLuCSYiyzGEkqBl6N6GFyy5TmKeOtexgO",
-	"fEfGkQaQNVWCi+WkGcYURj/EDs06jWdhcWP88KLgZuK++0H4LafZhf1nA3upogXzpnKpCqbQHrS7uwpW",
-	"MsPaU2qYrTP3/l+sBjD+9atgch/3/htnJ9/3NswsZlAHHRADOeQCzdAwBFB1F1JZLQYVYqWNsxSUUt6w",
-	"glCDvw7riBX9+BIffnnmfNP+791tkBAy7632VzfmDZi20QsDOhUoqxekZAtDZGOynughl26HoJfCqpGN",
-	"KJjSRspiv2DKZnVjvpkQZoKHAX4Xln3oM3wJP2gXfugLfKvbkWeAwYgR+07Ur/eilXqHuFldKAa4mHQr",
-	"TaTImRJ62t0hKGD9/t7s7WJXQC3sTTtxa2Jwp5SNPW4ZkUVxTvSKFnLNCtwGmW3cKFpwcF33ZzGsj4si",
-	"MbfSOQS37puwmLR02w/mJiSarhQBr8gxOrfqe8KzPG80Z9qbcarxvZVyjawTDR+K3lnjC1lIBoa3Efc6",
-	"z5KeVVxHfoKOyn71o4eGjwjcUiJkEbM+SEVqJcH2eE40M019IhgrWJERzZfihIvMCsg5LwomMqJzWbOM",
-	"zGlxUsqlfWjbPfEzyIiR8qSiYpNZsm8ysmb05sS75zNi6I1txiqmJ7SosAGxKHluxZritMwsoU5gehnh",
-	"4paWvMiIYotG2/bbmIPMmS9yJbU+0dywjNhLjP3KMCVo3FlTMa3pku3VarbcubdMbdDcjouqyVpJsczQ",
-	"CQ9ywmqw4G+ZJhIUM2rzSifOA0/Pc7KSa9g19nhaU7Sk7NVjtrjLTz7KN7fOCXx4fOYNF3F1UbNbpriJ",
-	"B6PpJgTmREQZWmog9PKcULBCu7ikjNDWQZ/we3uNc4SDNozRzWPAv9qLmoxe5aMThfC+Tcf88DT76seU",
-	"8y3CEFa3C4ZC79xwoYUZgfHTEt9A+WM1vzktqcjt1hGy+z3EdnDtdxaRimhDNz2fJ+gYo+Xl91zcgA06",
-	"elFnVMXFc/C17nYdXPDOdMeNZuXinAjGzYopd6QIqTAol6zoLSOU1FQZq+z2rI0dA8B6tdnPE26x/GK4",
-	"GeDHUZ7oGKp2WSIZBNcGtu1eirajdNYU3Tdmyw+yZVyLXF9DXFQtS55vPtPEtr/fR4jtjQpn82fz7tx1",
-	"7Xa3N7ppg2Fzv0g0WJQG/izlMhqgM095bkN0TK3YLeVl/I7ohVLo3SlClq0FXoj5rQ8SChpRdCQ+XudA",
-	"MePEiiNIiP2YbwZljb18XNqjcmIQbcTm8dXTvZYSf1RvW0uefbXn07jnKDQXnVqJkWLjgu3ANzTBAgfv",
-	"jzbBDYZLh3D+yHdSLHjhTs6hELzdq20yfC7xYHSgKxdzfzeIhJH0x9p9kgr5CCFuD2oUxaCxRMCai9sf",
-	"p5ZolY/07vmgK/sFrlDH+ekCJjAIK/BLCM5CJulyRJiDo3q7Mn4KXa5uOTZmpU3tH3dBOejEiboHxqVT",
-	"bJ8TGG055phQTK/eyht0C+yE/StmEvkY7ovBlAx4aXts+KmPPo4OKtgxJojXju1gvK5/r7brmskaz6fD",
-	"7ZUx6nxHVbGmKuG0Anv9NCoUzFBexoOeUN3nzu2tDbXXOi5c2CjEeF+Qim7InKF2FM+bEhOHtKSGrenm",
-	"oOVMBDpzextslktWEC7AFEvsVd6F5zl1rm7K0oftiaLzAaFLysUohYZZfVAwK1/WfMEtqxue34DNoGCV",
-	"FWsgsm5LGldrvOAfivnByEQirSLq9NJzvFEUkunETdswlXLC2aGVcVMqDHrPVn9lX7q23JEMkDo7B2VZ",
-	"097VcG+o02tm1lLdkODbbLVwF0S1AjU84d5O2HYtMX26H9DTJygwPZ6gsBu6Ky8XC9CbfUaZFMJqs5A2",
-	"5v6AB5ihGV174Jg9xH7Pv+WO1rFD06m13h0JC+sJ4QcdNn17jAbZ0dl9uHN9jJBnoCGh9Dykb8bEc8yT",
-	"1zEZ2OtlWGe4bHKjuyaGIGq87T3cnzEyUwZvC7FU2DK3f/n4TzE1eWcu31++3iNbB0KV5VpkbRhxCV37",
-	"kBeuiEB2nmimpsWtHYlO7w80LlAhZCNyBo66l1e3X4EFTu8LsNyz4xJXWxUzL8P1yHb9NBgSFlLhMC4I",
-	"nWsmzHnXhrDkt2xg/y4bFuvmpdHYJlFg8LMNopmRoeT2wbis1CwVv53Q60tGY4S+xiRIl/LC8xXkX7TG",
-	"kuDAi8RaSxWLEW9Tmj3zzBUvloz8LLnQQQhRATlF3i5MKnoDhnufDjONlWqMBo6fAoPxz228KtW7SV1k",
-	"TYWxwnNXPXDzgO/32ziCfo9Ua0fsmaEvq9qt0Q4/JqC+5xU392ANaXPUtoSCath5azpzGUPaCizFbtF4",
-	"hiYTSNpm+pRA6CHQSTOjCVxNEntXTXHA9Uyr3tgRTiloKk4xVEOicvBpPAEPH8azL3Ja05ybzTfRFPYz",
-	"9JSGIJNRNgJscPQVduD2PxCJ5U7D+Izdw/iMO1md4y22tLK3hn2xdZ3xYTDvq344c+GTBqIh8ClQhn5+",
-	"ZLKJQU0yGQL2SyPNXsSLv8JLv58pQ8myp9LVilcUzAqY44r/n0OuMBihb3sX605DxrzSE9g8Te2p1pVt",
-	"rRQGWrClohhbmdPaWVgLS9/Y4Bvtg6P3BKR3A9/aqHQJE/GapmusY33xxhakUYeDHXfGw+J68qO3+1uO",
-	"bN20fu+lJJvbZ3fyr8W30pc9B0EJLlAIADgbueBJ1tlud1R7Md+aJzxMIEmhVdTIcIDBUvuWpg7W3U3w",
-	"e2e1Sw33PePL1VRki+SQ16G1LcVTEOp9eO564UEv+hgYe32/0HV8MrcsDYsRn9weTYAapmexq84Ubu9Y",
-	"2I47iIGzN+F5fe+yIdwmn+QS3Q/wYTpexjb+w+F+pINzX6Ez/628ZrF03+QNGMxr/fvziItrN266a4rc",
-	"cSnV1ApX29N/ffjwr//nb2cnf/6Xf/rxX/95yD3fw45wfD3e1eSjopM+NLAWPUeDSIzTxe4YBsGYjkTQ",
-	"rq8tbInw44gGlKSV87nuSsdG7yzWWINEx7q2K45lfjNwtcypKgjVN3BvPSeaVyc1RCfY/zQ3GTk9Pe3f",
-	"0Egj8G4Qt6fVTFEjVULDAywtN8sgFzti8Syqjg2RTWlV786v+LoaeZZq9Uvs87Ffa36HzjUX6vDODctX",
-	"QpZyGXeCGsVjxqjv2cJjA1HjLS5tmAlYc0MAHDGsLEdEwQGTdRa/N7h2AVsOSO76d8Iz7D1Lx5Jq81M0",
-	"XeqdQ1NBVBi1IUbKC0IxgIxcvXxtnwpix6nbPdQIw0u4tF+9+4+YvacLxMPFCBnyp55YfdqT1FZKR2X0",
-	"1sLUiZTL12w9DuhrK6wO43is4CZSEVZwNB5upaHZn0dfaiFoPhKSPS4Z4a1PQnChMhnBSBwIVtREinJz",
-	"x0wEj1wTNToMCa6tpfA9JpbjDfvFmzIn6Kfj7TzRw/vZ7tndUweufnuef/qX/WyWPMlfs3VwHk+YFvtY",
-	"c5WUXhBTzw2By3Vwv4xTUkdF2YyjQTaD6NrxnH5tX++z+pPB1IN4jI7rNUHud06N+ONGHnUhnPYlO3hz",
-	"yyB/y4gdczueyTUVI9qVe6cNBpxCO7Y+gACyvHPAloRAP9v90JyulJSLiVM6VkjZYCyZH+C1Ua69XUOy",
-	"P/G9oQpu+lKhddo5TatKitbEpDkYbWImK3kT1x917qJrgkb6dJJYx++h/cyPeWjCb0ekZsa35+451QF9",
-	"zJzPKSSRLBumNSvaZKit3T12P0exASetdNjsI5N5XPoX+kPdW9N8WFOzzP3Va5fCgGdn3GVpAykWgCTM",
-	"zSoLGY+oa+z3XO0aQ/UAxcZl8T5Yru242CMcutU4IulbSfq350E0hHcCCnFTsv/L2XqvDcf1GJYDu4nO",
-	"qKQiam0rORsb4JmvKBcJCxYrWeWRwiNPfXLQru+I0XL0ABJmMh8y5DKfMAmhohtI+8HE71Pyg3A7YEU1",
-	"+bnRhiiWy1umWBH8vRXkuaxYRTbMTNurFS0mOC8CO0SwuaS8Genk2s6ysUMIDbS2PewsLF9nrbLAAGEh",
-	"/FpFeQiuJrtcNE+ELztIi/EwERjLf7Ts7mk3Jo9XJaS7g8GVCXRzbaRixcNlcLfJ256G3XD9Xh53oFl6",
-	"wZ6vWMwUcbz0/sPWbSDrrU0/aZNHSE6FVQgcx07bnUdYk3gafZj6cEb9X+V1xKTppdko8v9VXsfN+v3Z",
-	"ReyjOehSVsDNGZRQIFQHSFwXpnggUbyICSNITP65z2TYRtGL1itwONJZN84tZBDBN0yHHC0ega0Fa5Z9",
-	"z0p2B7Q03q7eDdXbRt5wQXpuhEMlFJxPf8+Svvd7gUufqBhxpDuUrKAD7wqd/fnwvrNUGJLPIwhDcXOA",
-	"thPL+p1skqU1+tP4mi256ICyqPGmDl6ULOYnfsUKTgUpAMHUteyWx+5ViEFyobM5VYqzgpTcmBKhCZ1n",
-	"TTf5yr0+0mtth3MFHyRceZIWrHiVUFMgFHtnXFWTr0Z2j82nBxBz8jkKdsbWm8ZWo4m1jodJDQc7Xeo2",
-	"4LiwZL//2CcnHoZT8neRNfbsHJRfEdGbBLQPeOxrxm6sDmqZXiOGhmBrOwr7+AJ/D/zoOJeqNvZ3yjhh",
-	"Q0ZvkofuIf+jnQpCwA/uq8lRP/e8XSoHP9APXV/wj6BT0cbIqJVlILiLNRCx8ypZZ4c1jMzZRoqiE/QK",
-	"mIRUENtjRQ3PiaKGEc0gEH/kZKDtd/XoEDi9ojUr4lszeE59Qje+TIwkQq4viE9jgF9HblZ8efRWDRFc",
-	"iZFBc2gY3w623W+k6KQFdGK0OhTpDHc45qq75N01iMtVLxBaSZSQp+/pJmZMKmkUlOE7j8Kw9kDkGm63",
-	"2i5YySABHanmwoiBv0bylYNSjoF2AjYygUC2jlZlNUd72xzJF1UUocXDLNiLOmTQg8IPMeDaTWkk2gTc",
-	"JSoeBWR+39cH7eXf6nK6URFQg0WDbuKRgZhJQHKQlhhIOfrSyI2LDdhSnDZW4gKqgEbhcggAR6CPWww3",
-	"/rbflgmywIRRxvXBrdtXGRd1PioqVW8jlU8L9AQTtb1x2D1cp+prNHqkWWnnSmOn4r4Po/XDiNHkDTXs",
-	"Lfto9NRUzqhg/jB7fFbNufkwy8iH2bOzsxv445zMAeiFqQ5j7U66jmccR8ccQ6YaH4nc1IdQd/hK8SYE",
-	"LP9eWA6sAHhxTANNYslKtePRqRrYVj7P2tcPm6RcyMbksuq17AqwgDWv4phWl5e0wp1qh2qnAAZ5eYKo",
-	"EnG3URpgNFoMxhNn5xK8djBE84aXhiRSRRO4FG2JFT89aOUEYLYhfWQWjOh7cXBDhocrXOKJNxCP9wYN",
-	"vpvnsogxf+5/PtAYgt/HOy7p5t/lZCyNOHgWHGn/bRQTv1JXwIOLW27YfxNAYWbFKXnZAk1LkbMMk8XA",
-	"mAnunpDmOy0Ech9Qv/Pi2fMKrM6dmmBzuZOo+ORxjFNvY06s71vzfiiMEYoBdHqhZQkV4nQPALZ3hdo3",
-	"gDaq4d8iqFnS7xZXH7DNkdi2IuEDuBFpVvRrZ0CcfMlvrWZrV2a+6eHUAQlNt67UgfkZEQ5NM6gv1HS3",
-	"kAtL08mILfExhUiirdMgAGDtJmbBoyk+h0nVADd3A0jZ4x8cGwC1qxDVgDRB85zVxqlweQn1VX48GJys",
-	"rToYnIzO+zCgCeGStQhlE1gJR5/I10yEfB0U5OU6io8fPD2jPVwuwT1VRoeUVssyRGGzpOBohl/Rumbx",
-	"k7Nki2hSzDsXlolCz+77sXcvGj9C3M3HCanohW4YM52L6DnANQGERrjW3TBWJ+HQOgV1I+EszJgoaV96",
-	"oA5Qwi7IwtWx4CXrQbY57D57PdaGKuOxEtFvIMlSBiruyf3qlsTFQQ2wTsLN7itKTq9B6WbLzXmoSYGn",
-	"oGo0noUAbi4/hl92FNduserW5xe9uMIhNNrgmPYIotU3Ptt+OvXCLlwoHvMxYJd6jiRSZN16kT5LXKI7",
-	"X2BxHqfv2M1VNyawxzncmj3dKJS9kNr1R43tMO68cZAsW5nxTQVqRYFwhdB2JzMnlYebqjhkh8MR1+Ts",
-	"3A1svZItBj1MDdAR483HYGC+lYrM2ZILx489LD/Ej7Dte2dmHOiFsTph3aT6JiA+0xxQdB18I7oUeSKP",
-	"e1p0RNoz7PLzcyqcO9OJ1iLUaJoCgFpGl/lrgD9AHGyo/xoWalr7jWZqSuFxnAjEvUZaS4Yt/LBbZQZR",
-	"1+M1b/b4iuUiJOxrUjEqNCmZ1kDeDL1lVHeDbSxxeuCQdwGtdxEsY7HrPY276WsF4rm0EjcstGfsAeld",
-	"+KjjkQFf48N60yVg2ggPh7jsa8L8ONLEDQ1HJ7WV4w3xfZa8nK2xvh4AuEd1RI98Pqn0BsI8aFLIXD+6",
-	"+uH7l8//87TCAob24A1oMeDVsVvrAhIbyAe7jh9mIN7LNUgTLLzkeWrLSMUh0zqRl+9sQSN06W/xza5B",
-	"J7q1HOS9RzCn6NixkhQG272mTbACjYhx7CbK0JNfz07+/KP79+THeCR/KZfDaAX70dw6kQippN+TXmZL",
-	"50T6RY4Kbfyr1HiPYeMW6hpe7OyhfR9YUYbvY8rGhEChlRzXgRwbStrhtIkXotLBIu6u5twnl8WS0xcm",
-	"BWqw6w6FPk5oWXaNqAUTG/gtxrZt0eYxpc3t5L8zZirIoccinRBM5qp0Tjh9ooP9q5xqxc9pPSYlHB0E",
-	"XVBXvwaK0dJpQgDtRD0wsDaK+YTDNZtbudKUN87ss1RbSPxdhNe8ThzvrtipK27plcKNc7fNNw7pvJfx",
-	"7+TSQGLrsqGKCsPYJELY0/in+Fi3a6AD2j+pJReg5ttL8oWHloYyPlavJLatc7hzppTQjz9Fxdu/7Ztg",
-	"xcVP6RAtxEqwyxEZlP/snPwGZQcq+vFTj7x7Oz9syGalpL2tTliS1J649nL6EOE1BZ6z5LcsFkvznVw7",
-	"xgxVECiagDEiREdL8eua+QLD3CGzlNQwkYMVlaYAbRaUl3aD9bwwioLmZBWz+EdQqmLafG94Wf6k19zk",
-	"q3HC2o4MrONtAItD6LAKr9jEHT+3TP0UIIkihhbD85tNrxsE1XXwwpqb+JTt/2LVEy7J2+dXCPMfjNna",
-	"Qegj2KiStxi3MLe3+3Cj90548LiC1yK+jRvNJiFNOcCU0UcAJF7s3AGiMc6HVqzhFTdxIwx1FaKcunmO",
-	"/rYWXk37essOGJXOZYiTGEmRikcLyxwMtebg5DuR0G5+KW3ovdPipoiTwxB/PZjM+C8cvjafjC0sK58b",
-	"M+Ejd/htf9EV49vxhk6Z2rdKoHSBXrTx9XgnReYbmcty2lcOZ3Zq9kapf/KXk7sqb+9Reb9vNG2oOzs1",
-	"2WEySDbUtO6Dqe9VtSNO7XawW+in8VKHo2RIKK22w51yinBOZ7lF6bW/dBuSYNh4NjVgpbVFtQEKsk6k",
-	"YGNmfF+3L7oZWFIYJeMXq2um/Rh34OkbxZK2dIBellCAL1mWGwpsXRtWxw3GAPAK2mnrR8GShPCht6wX",
-	"UsCBBOWjwYMixTBgdL8raOy8Y4UWElJ/tc+2C5qbfRF0Gik2lWwg/IovBStOeArIb78lAS2r22nPPjAU",
-	"iRxdVFyYkMe6dTIt+9fhTvpbo1QSQ66DDDE2CyJRAHKSYZ0l/OZ6Qr3kAcOtxqK/fnKuw8wRqSVJnMwG",
-	"Q8q2I9JEwpZRUrFsUiXVsJhcdNMkmC8CbyO15mOK5xfU0Dm1vzjAwnOE1mn3ke2J8ODR2i0uldi30S0L",
-	"gfGG1XYTWonCRcPAuHrRVnVHrdu4N8fESyPBMiS467pD5A45kqt3peTSqmmT4yDHLHE3UOmrvm308uT/",
-	"0ZNfUzZRT8StGJUt42r869hBe72Syrxqy/kdjquZyu/fLhTe3acilly1QbcvclSclSYEffSB7Vyn0UXn",
-	"S/HyODFt1/wjKfiSmxC4RRu7hwzPqbFHVF2X9r9cCvDgU5+9vQHb0BhgiD9+YaprQ00T0eGcRTBZLtaK",
-	"XW95gtDzBb9lPltnr2s6UuJ1BFDlHXAos5lA29DIQ8uFVAzqf6VXdIRhImcpoUkNuHKhEjNkk/gPUnqM",
-	"MlOCyTp65qDjdRTx3uMHE5LF/XiRwB1qRHE+vZnZIwl3HKx1v2RLy6FvqVoyM6H2ZKqq2mDdM38v3mW/",
-	"ZJGyWqpEKbRUFbHtqLBEeS2YWVuhq0bcHhhhlEDxElMHqnsT4rumwYYdDQJsv0+/j/blBhwnnamfu8Ph",
-	"gPNkSz/oyOavDg6LtUO6DtXBUlXDtg5jqtmTx/HsDBVB2ZSmtkcdeffmJZQ8JpT89Q06PEK4M6h0haLr",
-	"EYqcGxf2Fp2U4rScCOJxDJQIXiQcPYouzGd6TzjkmK1wvyGJgIx50FmwpepgwBIVRYhT88HhghHVCH2B",
-	"Vl+KlanbkE9i5CHJX20A4xB2I7BFW9boTmhNT6fpRgnP+buEhp04UqZjfMcPn/EpUEFPGgldFD+50CU7",
-	"oQaE+2J0nu1hmVq0V4QSj0eHU4/pDpjJ1Q6mP5UhBPF4lNVDH3ltNH4kIhee9bFHXLybs5bGa/xYEuK1",
-	"5Hu2SCgkU4LGjDT1xPIUrioFfLk1nIHD1y7JQcCRDwOfCSFxbx0xdg2YWlYMq4xLsL+kBfwUHM4dInmN",
-	"PJo5Fk8Q4B/3Fqb3Vk8uFrJVwyNAXIcXoh1b6b6N8OxVvL9Difvc5d+3Re6dUcFSxk8kxpDv+bf8Wxm/",
-	"bRwdRFvrnTNsahoTNJGaiE/9u+dprHhRMJEIJhiqZTShIgBs7Ag/5008OOabkJkHYEwrRlVxSi4JjtXX",
-	"CSSCsUJv5by5tKZ1TR/jP0/goWGqVlwnohIOWMkUcKaVLG13oaQh+fzqxeVVRl5dP//u8ur28Ren+yk0",
-	"hVlcXcKIhu4ntytmbOMQ2bKL8PLdr9FD9GcJ+WFRdoDsg1ReTrvQd1onvhR4C5lSQcETIAYXh1cnx1bx",
-	"zO3YKmSOrJ2phdF1CeupEiiXWr5E/YqjT/jc14TF8fjU0tHTdgPancYnKOW+kEOFHPFG4V0YljIaLjQA",
-	"Yk6uEa7M+TlcdpMvIUlFkQU4tVxWlf2u5IJl/oNG8I9ES6tLequmagQpuGI5JNsQQC8AL84WKEJGaCUb",
-	"YTSBouYZKVyekSYVL0uOb+mM2KNSkzffPidPnjz5cwhN54rIxUIzc0peS+IWgrCPOYinx//17MnJlxnR",
-	"EnVBhvbnkgPeCqMgwQj7SHNTbqyQq6miIHhD3JqQBkLbWYF1X0OhSTsP1ECIphudYSTUAlOH7eienp1d",
-	"EOp1UbkglVQuBeopecW/dm99+eT0g/gg3q8kXHcbzQgVBCtaODex7erjCc1zpvU5sSqRJp87BzDmBmRO",
-	"yf0iRLsTsN94FRhqm6PMvgjQVdS9AyH9Po4JVDL03RK8gV+Q36jYgCvZqIZ9chB9RBtl1U/AyJIyI795",
-	"dzG81HujdVNv+fIszZ16vmToSsA1gmwCuFTPWSnFEsLPcL1xnKfk/UpCerylml0TrjE+QktP/y/tij09",
-	"ewI0eWGVs1PwPZBLMldy7Vx8mLo13zj+ljcc8s2ufrh+Sx5p9CVnlj6uzOl8Qz7MLjFd5VdYo3PyNaOK",
-	"KfL2h/948frDjHyOHwPV9ReZL0pqlCzDPtFESWlOP0CeLofAz9lbgAjo3PvPZ1+64jaC1nx2Pntyenb6",
-	"ZIbh0yCmHvmQKad4BcZ5WUAWvjaXWB8qsLaenf9tW1AwQT53uQ9fZIRpS7hfAbLL6kGzXxoGJla8mnV9",
-	"jLgDIua8bZH2IyCz1FK4mLDHZ2eoiAvjXGQdj9Gjn909o21+6AIAMwQxGAfS1qdoQnAIAPHGwugeAaeA",
-	"FNZNBUn857PX4J6Vi65fCyVoG4BmyeW3KdTIkBDgM5jHozEABeNOYAqPaFMgNE96ReGNnSWNLRXNsSxO",
-	"dJ2+igGs78LboAQ71QwgbqQi/qcPMzzEyzIkaPrq1omxOLfHhMHEGnIHX4r7osWr4i0tlKx67YyLp4g3",
-	"Bv6G6U1F3F4VLUtmb8UBKhUMynO2kIq1h7FgHw08SVEcP4iPaqeSTLQyYHymHnKpbTZsLtSRJhQfvKtg",
-	"GGXkhh2DAUG7PpCo3HBm9LtLDnuwu5RBONAyt4wgPOgCoAY7GJMB6XKMJIkLEAcyYjVa533ri5BX9IZ9",
-	"7YFIFCJAfC2LzdHkMTb+nusVjqhVZkE3mLTgMjfMnGBmTX8EgZPnXCC6yvbmii7sgpfs7qtqaQgFN+1M",
-	"z32mIcYnhbTJFdUr1qkp4S/obU5iP7f+wme+Zz5NHd5DB5Gr0A0Z3cUpeW87odBkvVJU+yDAkiH+MC1Z",
-	"cRE+tZofONE/f/r4MQ4QM3TC51+gJjLAdT8id+W0Ni68MXpAPXfP92gcPdBme6h4u1VM3rQVfHucdJdj",
-	"7Qer9GLhAdAsebjwpAaxJd47HT59dliHtVQm1ZvzW/f6c+ldz549eXaY3Ha3qbjkftIV3F/tLxob78K5",
-	"FJKHw87xcDamp520C0bzlUuOSx5+9kIZHwcau/0oHp89/VNnCB32OfSU+nhS57RGw/MfRGC9x4sg7iSi",
-	"GeSiiAKuXYh1S3DMKENAmVvaS5IrMOgS5vCWS/OVlS5wP4OVgOwhK3cwyWXONAdEA+0TGLGcB95FOW70",
-	"EaKmxVdJipu/MPO889o93jK63SSWKoAY3H293oaAU59RGQObaXVBUBDRyPERIqU0Wcm1FTVcaGNVdL6j",
-	"VuC13p3KQPFOlFny9vFNiEi6f70N+xqrs4WaTXcl/guwQbi90sWlW8myONI1D6IodFpLe64YNQyLZd6P",
-	"mhZqcd5ZSZvWb6fTRHCJU288mEgfQSbUEzmSDgc9wtU+6Om+pCdoaawsHYimcVXOCnlKXjtgQH9PIE/P",
-	"/txRrKxeV/LcFbj1GZO+vmcHEIvMN0TIdccQVtGNa9Vetgum0FDLSmaYN3muHVyj/QzHD9iEzqZe0I3V",
-	"qFBwdyLXIdxQOyjJfepelH0xX6fDv49+48UnB4TNUEz32fgb+N2zccxiAUgA4dTmxRQ1b9jht3toP921",
-	"kf8FXA93F9cKcp4DM1XcnndrhII6kMxZ8sj7o9DzQYXCnRfpsr88DuBme2/Ddjza3nhkSbJJi/lL+/h3",
-	"XM7jHyudGT3wwYKBkgkegtC8u/PQVRMcRniJQ5YK4nzholucf0tfBAxIKwywth1k1jcCcLqcp8AO7hGE",
-	"OuaysoJcyaqFXsJoSC5Ad84ILbVsk5kiwh2AwMDnMnwu2YHOZbFBeFt/+rURVFnnSwxtREeOP8/wN9UI",
-	"fefjhN36YoRJxfPFrauBN8Lu/XdnoYTJjVV0kVhHuhQiuCkrDjdD7tF0EafokYO6Si7v16XMbyAZYrzh",
-	"aK/B6HAD0WUL7JDuJyDt3qWfANue6sUBNtzVbfJ3tyc8R4zYFe99xfw5fnOkveFsqla+eizgkhkwm0a2",
-	"Cwk1pJ5lZ2dnCAzK6qPtIx+9nNxC37rMoPveQI+fPRnF2VshiXGmhAjlu3Qjuk7ZwVlhUPSkviZupMe9",
-	"jfTsD7KRLF+MPVuAy+6+fd64iCNoDvfKTjG3I+yJlQu6HNwWPjLzQUxWobOHNlp900WbtqJHKldJdO6q",
-	"LaNBY91WFQ815CrNytvxEQzDa/GokgWrHjmoiwELF77wyr59TyYuaNv189C3kZYRhhY+4DDjtfOuTODm",
-	"SiiBRbjwsNsOg80JZLc0ur2O7DPItwvuIVGia15hlr3ebxHy+fj7DqtEaPX0M2tKWMj4Wza0er9Wk3H5",
-	"nV2Mg5GSxy9WKzFKdgwzCy4woUTbQfluDuGwLC3TX3lO+30Z6A+/uMewmsHe/kz311MftqDxo+CaiaKV",
-	"CPdyEmDrb6Xt6j6OgvtbSUf9462oJcExtmfkAAAsyPSR/8Y+vs8Dv7/R/yGO/GuoluIOfEIFWx9pLRvh",
-	"Uavji/kOnt+7+obd/EMs5V/4LfMr+RmAPhcQRHH18nWGAKvk6ePHzsu3VlIsrX53gTZeiA4Lfow5a9Fl",
-	"jAsks3/8ZP9wWQyamTuzypov+KNFm/cX5RTMC3zPv+X3xCid5MN/BD75HusHEzvtkJFnVxgXwgXeYLDh",
-	"cVb4Z58QGV3ff5dc3PPqQkbmP8La2onGllYxn8duLlwl6QYQ5agDjjoll04m+KWHaM8v/G73DbAjsYTO",
-	"6QBLXOf0Plni/s/5cZBPnfTPsVZqn1SbObQ/u2Qds9idZYOUN3BCdDlI91nm8Zl3Tx7KCg7iK3k9+/7y",
-	"9YNY22w/I/VoqNWwoEextfXbI0auqSp0P06sb23jiqykNpgEueS3WE7wcGNbwHVLL4FDEHuARYiixsVX",
-	"AcZ9rAg9QKB3dQJhV5Vm5eP1orh6R7A4lw7ZL0r3a8hT+B5x2vYQ3rCPBt3e0fSGUbHB+OEx7viaqVum",
-	"TjQTBt3L5MPMTvXDjHzu0lzttL5w+Zkhe1cU5MMMPui8Cc7sL9oYAwyVQ0ezPiXPzp648AUpSUXFhqyp",
-	"yVeElpbOmyMtVMUedWES6iZqdzCvNlctbsJ9HFW+eQ+0NeaoisSp4edHcGxiQ6TaBD3hwv6BER0u31UT",
-	"Jg4IdA2ENwH5JW4DfiGKtx7v5v4ofqWkXBxM8B8WiyMcFI3CKB3cMGQBCZlELhaHUDdlPvuaLbn4YxH0",
-	"iFFdLaZfSgrC0wzTv7EOyV3XDShK6Nayff72h7dXX0BIV46oBbY3cvXuLQA7IKyr0Q5D2uPcHrDKTdxd",
-	"tuCqusdlDoCOD7zC/TL/kUWGB66Mij2nkOyQeRLC4PorxRHX++KYPJHay+JQQenl7yN7jKOTIWk4pYY9",
-	"0Dn1Vm0emgF819eeDomNvpbKrI6WCxWuycFihu2H2H6uIXwHa6zuT55pS2AkdfIrfOUhlHKssDFWLcex",
-	"H+dihG31sfguWhw+zRDofmLMwR5tD7sZShO7wjfuk42xhxSJEUbhOCRGUBkfdXz4VTJx1lw1LbkG3att",
-	"drsGw5RPR+uU2Y7nZg7FM3aQ/j98uPrtef4pDvUfw07wKTbGBwSyghtWWP4Lsc980atKHsnGSQy7g9w9",
-	"AlDhLBXuNUZ2b2hV7r0QPqCEHsHaHcykdYc17xxJxuqS5qwjTHz1+HzF8huAVZClw1PA3DD8BbBKAK3J",
-	"EFqW401d3bh07PERdDUQymQfdwTM3+0Kw0QGA2wXshFHuYWy/KaFxwqYVHVdbuDsvSMIhqtsnDoM/iqv",
-	"7/MksM0PGcA8/gNXBMrLHsMm+R0UcAwdKEb0itasa4cEjRk6BKQt+5fzYRSS6a08RH9O+xG2OBZyLdqw",
-	"xaOc3m1p/6Tq9MYXhX+AuHMpirGK0xyt6He22vcL9EOr6NwB0mRdwDvA/iJUYxAnwqmt76QCxDPTigJo",
-	"fk/XDWh7vFfv8XE7fm0P9IEdGqLW72xZLYpEKdzu6jr0OfgL4jMLhtkELrkLEsikaG3dgq3dRrc/QV0U",
-	"l25m2hlg+RTDyhLAYzBly3cDiQzcEC4O9QHhpn2EWM9DMT/2+b2zUrui/1NZ6S3kq6/ppsdQ9kymRcEK",
-	"rAbeZSGU/JZdbtjG887hqw0Lt09Iu5ceQky7zsZKaj+BI9kPXA1OxGOyum4sIWjnMMXT8win5qDURrrc",
-	"G2pEIPxDmwk73SbX9wgiW9+ECpshnxcsQpm91gCCF6Li8g44X05F1oH+guLP9iLhdimYmJaKCjO0B4dz",
-	"ZD0Hu8RyodeuLEOcE+B5ywx3Ti6fBh34433JemgTJ/c/lgPzHOyOihQsL7lgpwR/sjejujHaHePQnas8",
-	"Hm7cwJYOaloKyAB/imZy7k4LoB0rRvpbk8yojVSDwExv3Cv3uiLYRWRFXhqnAR3vauXmjGAxiP3nIK/u",
-	"dll17QJyY3pDf03zm9+XpG934QasItrCaEAGLsBbHiEYVvoaSoBkxbutd1cjI9Q4D88YULFAa7YcCmkE",
-	"B2CX2oeJshGFl2K1GQClr5eg/XgAne9sb22gaPWCh5adw2zltpZBzO8lF8dIQnWNhs0aNGYJkAe9O9YO",
-	"R3MD9bXzlYudo6SSFRMA9oG/c+MNJ8ZJVVS52wJgDuVjC8njhrEag0YR0mMs9qbn3THWyDG8WzWl4TVV",
-	"5pE9208KaugQ+y54yUYBGWKBEgQWjRTca7cwYhv2K6WcPX66ryICDOQPwtBYyTQV69mBDLszN/9QM9Gy",
-	"ch+bDDkDDaeuS3TLXPg6E4iP3+Qrz/aA8/i5vclIbcjTP5FX/OsvyJpCAINUuAn9DrI/fPkshNKRFIxs",
-	"UDQCCG2Auu28xDWpuNZ2VFJh0HIXagZG1mlIWDVm4haxWyy9Q/6Dsfr3PUpfO8+TURxotIHyEHdnEjuz",
-	"9ix21ChOCcDPgm0IJJAXs1TYi8vIkxO0v8HrP7xxnwRtFdDIEQKIeMdB3rRNWTVvLu2FjuNFn/z79Q+v",
-	"Mxd30kKHaSKLAutxWYYN9VLQD+7Uc53h2w4hlc7lLYjAarsExjGNBHbVXETfUDTeNV+KHxpznwt37UYR",
-	"WbprLDYiG7gWrxgt4Ir62+yamZPnUI9jj5vszhl0fCls/z5IvlMIJIbg14/8SIP0+Tn/PmR9v5KE6psj",
-	"Idi/JLTyx4bShoBGwbHiIkYE15Ek0m1KJVJFsCr9/dgLXOMPrBvsZ3c0u/9u3M7FBdFO3PigX7Aa2wGc",
-	"Qu2c9jye0+IEjw2AFCnYiadkRp4+7sLLGSlPIKAbM5aM2rzS+wOnfNDx4Nly7V96kDxt7Gx0xYhXmxA5",
-	"fYz9xhSDHdcWYjo0xNCPai9O6wtRtPLqDwjT+hINWkwUx4iB9xIfgA8hc/ZwAhustZE+BYwrtHFvssZ2",
-	"kEwQOZoBbEGVu7PZAwDm7Wrq7jEeIoXCGZCIN2vpdA+HgG37SsmlsqN88LPg/tfnjU8OXbmFgotTW/gO",
-	"AbQBCIotDNatksJw0di7wXWo01bRDZaD08y4LCos9TVxmcPOeITP96Ccf2tZ6tJttPtggE4H/6sJ9AHQ",
-	"2y2NDi+oOIMqgosxqU49wIDolPDDWjcJF8IuMxhqmsGIrGt84z6XAnu4353YMShCkPmypCJnx7rLNTXU",
-	"hRkio3tlEh2Xv/L6KLVK5o0ojlatpFskfMXKWruiw0YSzRx6tz3DXZGjc0vtX3lds4IYqiBcjX00YE3S",
-	"4ywcWLBxUA19i688hBIKXY2NbsChB5qgFcFR5gilEja+AzBsYCVMfcwUtsuiwPneW9SCI+fDiv9vFdOr",
-	"Ts+JhWsDu3wum3Mw6GMmMLmCF9DjofoussHIsg9+RX+P0IN9FwocYXGssCy3jnOa3xxMWoCvH5DtiG//",
-	"ewHoH/GARNx40ExVIzRELFhJD9Woj3NUIqL+sEP9GyXrlqb3kE9p2/59kMiSK/ladlD7g9/holuaxmqE",
-	"4J04WgqHd+V7R31r8ra3EmM3EDyXzknhYsxdyYY71RVoKysMe4P+lw8egA9a55T3fA05pvDSesf1bwBq",
-	"cUCovovD0EbLJ9ZUxGG/ZyvZWJHEhD2T/jZDP6m91uHvBd10/NXpDDYEnZfo2KU1VeYihLqAS7WpKlaQ",
-	"pj4l32DfaH0HD6+lFPtYl7Jgs/MFLTUblXwXdFE/eFeqOKChImo6ALX/GHH1V1y8xCa+3FJVs1kj+C8N",
-	"c48dr2uzgWLn9kyfJepkYmWVh4Gpbzu8J7j6P2Th6QcBrn03BedUN9WxYrPXVJNGswISK5BHsm6RAERD",
-	"5OLmSMoG2EIGr43v4I2HobnVgceRHMZ9HAdhRTfebLT/rj1wCYTh39sdEInzsEdw22d8AY4BB9kaS/jI",
-	"YA5Y+pHXOLcm/6NvcZ6GUA6LCyKkC8gZwcvU5KtYFB4Vy9+TdsffQXYyU2Cs/p42kYPFotgcuYQUuwAR",
-	"IhWxS0+gbrI3rqFr9aKFm0MLujZ0g6H3o3biejUIW/F+tZlU0ScD/SUjL8yKKcEgi+DllS9ufkE+zNA8",
-	"/WEWwBqcvbqtBHH3GuygCw27fSP1glZSGxi+HTSk4OyvyD5yOE8nD8cr2E+fPgEkgTNv+zQyl2Vraq2l",
-	"MvruZdzPxlQ+N3lNPnds/kVGmqLOCM+rOiM6NzVQjYjGairJAdnxpzTYJ49H65yFzuvExJ5MnRWi3ENo",
-	"tZGkYDkvIOL0gripDmFyUPPwyu9g+ctOZlKkQjg8bc29ilF9pKARnq8wLZS24gDqskNQm0cBOAq6IiQp",
-	"qFsvjRpVzs5nj2jNH91+Ofv046f/HwAA//8=",
+	"7L37k9u2kj/6r6D0/VY52eU84kf2nJkfbk0c+8S7fkw84+vae5zNQiQkIUMBDACOrKT8v99CNwCSEkCR",
+	"Gs0kZ8/+ZI9I4tFoNBr9+PTvk1wuKymYMHpy9vtEMV1JoRn88UIpqex/cikME8b+l1ZVyXNquBQnv2gp",
+	"7G86X7Altf/7v4rNJmeT/3PStHqCT/UJtvbly5dsUjCdK17ZRiZnk48LasiKajJlXMxJIQXLyGqxJtyQ",
+	"GeUlKwgVBVnZ14wkhTye2EZcu7bbC6FXDEZaKVkxZThOgMKQZ1It7f8mBTXsyPAlm2QTs67Y5GyijeJi",
+	"PvmSTaalzG9YYT9wz6ZSlowK+zBnylAOk+2O/dSO6JvT0+OmSS4MmzMFny0kz9n2VzBjs2BE1SXTRNM1",
+	"oVNZG1JycaMzwgVZSVXo49hA85Jqvd3m9YKRX2tacrM+krMjzdQtzxmBt6PtFOzWDa5v1b7Ht75kkxld",
+	"8tIRlhu21Ls+fWk/WLu1+RJGQJWia/v3jZCrCEl/kCugTYvTgDvg9ehMFKNaiuEDew/vx4akaiFso4On",
+	"WMpVrB3N7IZB6m4N18hdzV5TNWcGuFyxX2uuLF/+3a8YtODJ1/Bmw8KB8RrStJavmWVrnJndKz+Ficjp",
+	"Lyw3drAXVbW9r3Jq2FyqdXR6vIj+LOgyRo6NKXI7eng1a3pJjKtcf6/oDKVSUXDLKLS8bA10RkvNso2x",
+	"a5ZLUbgNNKN1aSZn355mkyX9zJf10v5h/+IC//rmdHtjf4mPR0cEkPt1EDNZUkd4yZFhzM577im31dwG",
+	"uWF8nS6itK4Lbl4Igwu+McMct21kxWlu8Pjo7u8LUmumHmlil/mcKCkNmUkFez6Xy6WV9SUXjEiBMlLW",
+	"hqnoxqczg2J/+8kYyc9mUrEeXg7NcGG+fRqV9I5YsTYqFh1jjPGpmXiyue8yT+DQRRivn35sxb6j+U1d",
+	"feR6sb1iKEUiJwiKek1W3Cws5bmCJdJw+op6OWVKnxO3ac7ImrXPldZhueDaOOGQOOhrzQrCaL4gBV3H",
+	"G6mo1tVCUQ0Ls6SfXzMxNwu7IR8/jSyiZrliJnEuVnTOHmliJSWf2TOFEVqbhVTcrDNyw9aayBmZWrmQ",
+	"ERQQZAbroDNiRwKnsT2WkUnFjM9rBUdTbPQx+fBdo15siYgeDt6eS0m1IZaVbc/DGDyXtTDxg1bODBOw",
+	"4lwQSpZc1IZZYsDqSLPo7LwWwzfaQ7fRV8U5YcvKrMlqwYRV4bgmQho8vslqITUDKs5KubLMEN3YC6nj",
+	"m2khVzG+YorZrixvaSOrihVnhBpCoZdHmsy40oZUNL9hJiNO+bLMTayexFRGpAIhtPIsqhgt/ILbRuww",
+	"mbAnwt8n9u/WMeWU45+y2N5XTkfeXkik4CNN5Eok5FulJCoL3a9fAH3tcClMIq4U1WV0eezietWTGDvd",
+	"guW8YN11o2QpC0aEnMpiTVZKGkYKXiR7ehs/3bOJ5iWLMd/3CpYJWM9qvlQQCppiXBwY9jmxH1DDyYgU",
+	"jFQl5YJ4pSY6WMOZinGQdJP0pDkjS9vWV/bvhaw1+9qyiD25yFeU4Lp+He8hsmIXRaGYRklaSWWA30DJ",
+	"9Q9KKZhfgd6V3TzBzcRvcNwdWaMmAgu01sfN3vOV0yNhr2Ugh8JyOYJHjxYpIlIs59UicRTnsuKs+Bk3",
+	"X1RAU0NyuxfNiuddsZY+cAvkn3azA75asHLXSFaUoz5CBWFUlZwpy1sDh8Wr26cJPgU15pEOS86F5gUy",
+	"nKmFYGWUm3h1+22UrL9ILvA82VSvNNMaLk3uHCeKlXRNtKGiSBzZJTUsTZcfqChYQWCbWpXDKQdVSXMG",
+	"wnLOb5kgdTWQSPaWG53T0tTbvb+bxWnUarCiZjFcO7YcfEnNIqZs/1qzmhU/T9eGDeUpoG5KNpV0/UiT",
+	"qp6WPLeKht/iqMPBxKzaQRZg/pjXqQuulWkjed0oWU/LqPVhbTu2R6Y9mj2/dOS/kFYjmNs38OA2kiy4",
+	"KJgi3OyWSrDCgUc9jZoxZV5g4Jr7Fdyg//Yu3yLFxpbe4OQt4ZMSaMAO20KtlDq2xUAN4+KmQ52pPdFp",
+	"Ed9fjba0vY+5MUz9jGzrnqKyDVtFav0zF+lnso6ci1cLqpg/6Atq6FzRZXvrN41EtxxMUIo5C0oTagpW",
+	"FWaazJRcEstA5+SUrBa8ZJt6XnybehNAgprQBTdkLpkm8jahEwGHpMil7OpPq5Rsx1FahWO+AFtiTpVa",
+	"N/OJUkixnPHb0UJhKQ3brQgEbcxukPjel7UoUvOFvTBmXNpyRoqh8OFujrIS65Em0G+UZHUVM6NuyAin",
+	"PjfaCpIMvs783mstaYsULS5obyAvTFpU2Vq+1rZpdld76i0axaTF85bpqystDmT3inbaXFwjF8hbyksa",
+	"lfQvaakZCnTjrsF2A8Cdp0D7CtdkSfMFFwx10Cxo5NevrxLCTK5EKWlEMFox6plkxkuWkcsXb859f6CP",
+	"gCU/2kNDshkXc6YqxWMXh6sfLo4eP/s2I1S7K5QmeiFX8XMpJXQ+4sUHPy+5BtmQuIyCEWS7ibdgG/H7",
+	"F7S7IMK4JnMpC6tH2iaDWrJ9WdjQP4Q0F96oNexyb6VI6krcXnSgfpfibYNm504ROCpccttL4inS4gQ3",
+	"jCjvLqiYR9iWeXtid+B4s8rc2mRkrmRdZXhbtXcmvmQ//+b08QjjsLIY4aCwr7vxRdZi3IbOJqsF2my8",
+	"mYAWhVN+lvLWmeVtX0XEVLCxAtBU5miUdazibo4xUn8ftIwNCVEUqkuVnXwIBpMrxsRwRpyVctVuvH3t",
+	"ktokyZYgs/1czWhCayrp2OEtaT6SBskR2wcJR6E7A6NUADtPtEF7xn3vnGFDlAtq2Idq4Mu3TBRygAHa",
+	"jbzLbEC0zDFQmytaK+Dp0ZpGGKLnijS3BrdCrwtn84qL0sELX7DPLGRZkOmacKMJByvXiZPv5/Cbu3Yz",
+	"TawmE7TU2BnesjZ/+wR8QcH43HPAtL56fHoaeTGs/+ZsUOa1rT9hVo/gSNoY0E5VIkpu7yvbuOOASBrh",
+	"WkqKSzabsdzsbOCFey298yslp6UbyvDdGrcQ/ufFm9eeTVYLWbJzuKQYyyxGkiUDr0b0MLllSvOU8dY9",
+	"DAe+I+NAA8iKKsHFfNQMYwqjH2KLZq3Gs7C4MX54UXAzct+9E37LaXZu/1nDXlrSgnlTuVQFU2gP2t5d",
+	"BSuZYc0p1c/WmXv/b1YDGP76ZTC5D3v/vbOT73obZhYzqIMOiIEccoZmaBgCqLozqawWgwqx0sZZCkop",
+	"b1hBqMFf+3XEJf38Ch9+c+p80/7v7W2QEDIfrfZX1eY9mLbRCwM6FSir56RkM0NkbbKO6CEXboegl8Kq",
+	"kbUomNJGymK3YMomVW2+HxFmgocBfheWve8zfAk/aBa+7wt8q92RZ4DeiBH7TtSv96KRevu4WV0oBriY",
+	"dCNNpMiZEnrc3SEoYN3+3u/sYltAzexNO3FrYnCnlLU9bhmRRXFG9IIWcsUK3AaZbdwoWnBwXXdn0a+P",
+	"iyIxt9I5BDfum7CYtHTbD+YmJJquFAGvyCE6t+p7wrM8rTVn2ptxlsN7K+UKWScaPhS9s8YXspAMDG8D",
+	"7nWeJT2ruI78BB2V/epHDw0fEbihRMgiZn2QilRKgu3xjGhm6upIMFawIiOaz8URF5kVkFNeFExkROey",
+	"YhmZ0uKolHP70LZ75GeQESPl0ZKKdWbJvs7IitGbI++ez4ihN7YZq5ge0WKJDYhZyXMr1hSnZWYJdQTT",
+	"ywgXt7TkRUYUm9Xatt/EHGTOfJErqfWR5oZlxF5i7FeGKUHjzpol05rO2U6tZsOde8vUGs3tuKiarJQU",
+	"8wyd8CAnrAYL/pZxIkExo9ZvdOI88PQ8Iwu5gl1jj6cVRUvKTj1mg7v85KN8c+ucwPvHZ95wEVcXNbtl",
+	"ipt4MJquQ2BORJShpQZCL88IBSu0i0vKCG0c9Am/t9c4BzhowxjdPHr8q52oyehVPjpRCO9bt8wPT7Nv",
+	"f0o53yIMYXW7YCj0zg0XWpgRGD8t8Q2UP1bzm9KSitxuHSHb30NsB9d+ZxGpiDZ03fF5go4xWF6+5uIG",
+	"bNDRizqjKi6eg691u+vggnemO240K2dnRDBuFky5I0VIhUG5ZEFvGaGkospYZbdjbWwZAFaL9W6ecIvl",
+	"F8PNAD+O8kTLULXNEskguCawbftStBmls6LovjEbfpAN41rk+hrioipZ8nz9SBPb/m4fIbY3KJzNn83b",
+	"c9eV293e6KYNhs39KtFgURr4s5TzaIDONOW5DdExlWK3lJfxO6IXSqF3pwhZthZ4Iea3PkgoaETRkfh4",
+	"nT3FjBMrjiAh9mO67pU19vJxYY/KkUG0EZvHt093Wkr8Ub1pLXn27Y5P456j0Fx0aiVGig0LtgPf0AgL",
+	"HLw/2ATXGy4dwvkj30kx44U7OftC8LavtsnwucSDwYGuXEz93SASRtIda/tJKuQjhLg9qFEUg8YSAWsu",
+	"bn+YWqJVPtC754Ou7Be4Qi3npwuYwCCswC8hOAuZpM0RYQ6O6s3K+Cm0ubrh2JiVNrV/3AVlrxMn6h4Y",
+	"lk6xeU5gtOWQY0IxvbiWN+gW2Ar7V8wk8jHcF70pGfDS5tjwUx99HB1UsGOMEK8t28FwXf9ebdcVkxWe",
+	"T/vbK2PU+YGqYkVVwmkF9vpxVCiYobyMBz2hus+d21sbaq91XLiwUYjxPidLuiZThtpRPG9KjBzSnBq2",
+	"ouu9ljMR6MztbbCez1lBuABTLLFXeRee59S5qi5LH7YnitYHhM4pF4MUGmb1QcGsfFnxGbesbnh+AzaD",
+	"gi2tWAORdVvSuFrjBX9fzA9GJhJpFVGnl57hjaKQTCdu2oaplBPODq2Mm1Jh0Du2+hv70pXljmSA1OkZ",
+	"KMuadq6GO0Od3jKzkuqGBN9mo4W7IKoFqOEJ93bCtmuJ6dP9gJ4+QYHp4QSF3dBeeTmbgd7sM8qkEFab",
+	"hbQx9wc8wAzN6NoDx+wg9kf+kjtaxw5Np9Z6dyQsrCeEH3TY9M0xGmRHa/fhzvUxQp6B+oTS85C+GRPP",
+	"MU9ey2Rgr5dhneGyyY1umxiCqPG293B/xshMGbwtxFJhw9z+zeO/xNTkrbm8vni7Q7b2hCrLlciaMOIS",
+	"uvYhL1wRgew80kxNi1s7Ep3eH2hcoELIWuQMHHWvLm+/BQuc3hVguWPHJa62KmZehuuR7fppMCTMpMJh",
+	"nBM61UyYs7YNYc5vWc/+ndcs1s0ro7FNosDgZxtEMyNDye2DcVmpWSp+O6HXl4zGCH2FSZAu5YXnC8i/",
+	"aIwlwYEXibWWKhYj3qQ0e+aZKl7MGflFcqGDEKICcoq8XZgs6Q0Y7n06zDhWqjAaOH4K9MY/N/GqVG8n",
+	"dZEVFcYKz231wM0Dvt9t4wj6PVKtGbFnhq6sarZGM/yYgHrNl9zcgzWkyVHbEAqqZmeN6cxlDGkrsBS7",
+	"ReMZmkwgaZvpYwKhh0AnzYwmcDVJ7F01xgHXMa16Y0c4paCpOMVQDYnKwafxBDx8GM++yGlFc27W30dT",
+	"2E/RUxqCTAbZCLDBwVfYntt/TySWOw3jM3YP4zNuZXUOt9jSpb017Iqta40Pg3nfdMOZC580EA2BT4Ey",
+	"dPMjk030apLJELBfa2l2Il78CC/9caYMJcuOSlcpvqRgVsAcV/z/FHKFwQh927lYtxoy5o0eweZpao+1",
+	"rmxqpTDQgs0VxdjKnFbOwlpY+sYGX2sfHL0jIL0d+NZEpUuYiNc0XWMt64s3tiCNWhzsuDMeFteRH53d",
+	"33Bk46b1ey8l2dw+u5N/Lb6Vvuk4CEpwgUIAwOnABU+yzma7g9qL+dY84WECSQotokaGPQyW2rc0drDu",
+	"boLfO6tdargfGZ8vxiJbJIe8Cq1tKJ6CUO/Dc9cLD3rRxcDY6fuFruOTuWVpWIz45HZoAtQwPYlddcZw",
+	"e8vCdthB9Jy9Cc/rR5cN4Tb5KJfoboAP0/IyNvEfDvcjHZz7WtLicuHuDhtsFg/FoU0yU8XFXGdk5DFc",
+	"cCoGH/zVX58Nf9eHWm7c1sHFzhIGHEVj6VtTbk40ZL3ZS7GQOFU0BhmmDbY2NnJC4dkSSOCn54fuAnOS",
+	"6yR5PLgiJniv7HGFCbVMm0eQdcqHnt4FK2k0nOQNDL2z/ufk1NmcrISnLWIP0+sSTq/KM6XXCHhRhuMf",
+	"cseiCkx6NYP32jb8SJOCK5Z7ZI8hsbxSaTOQF7c2Jy4yTCnzbOCJ3DS9Y/2vnVVh627DisF7hCbsEhHu",
+	"6BWrTsntlVtBtNgrh1XkInvzX63seJmR6drhvi2YvYFrRkpJC0KLQts30HBQ0pBXXQvDS/iZiXjUDvDL",
+	"mCGmXZd238UEC/m1psowZfcD9XgyjOaLc3LDqiAmBVsxbYhZMWHWsB2Hh0o2+z5qFpHTmG2P58sKw17y",
+	"Cu/u6DkACBS3RXWQailEkmmJJvSoUQWtwXELM3ST0qkqVsTv0sGwBP4CQHiBt4mRTsQY98sx2TBCuZge",
+	"4tPUtLf5uPeHbXB8efB9bOvK0qCtFVKwxmJuX4Xs9vitpRrBpAlNEwnuYKX8DaZF69bc/E7MgtwIbJRt",
+	"i9jA+30i6Z0PmB+hwuZSmy40WzQRwTbv4vVcLHtBDSXwdWYXueRLbjDwjGuiKyYMhI8mrKduh4+LZokB",
+	"yX1zujlUbCEgKlk27Kja37YV7cdRhgr7Jp5KLmcoIrkOjM4KdPGB9Rj+l5GFMZWlh/1Xn5NPE6OY+I2S",
+	"X6VLCP40IaoWGiQWCISZ9GAPXffw6U7S1FU8P9gP2UhndcYX0d5fSas/tQDGGtmUET4DUyJdN4HPxpuO",
+	"l9EhDgKocLTtY+NIaL/YHckQzmUMe0pgF7kTYDsHZGjTvbo/9Bub2huM1L2WVyyG5ZN0b4Gu1HWODfBK",
+	"tZMi26u0tcMqagxTtqf/+vTpX/+fv58e/fVf/s9P//p/+2JvO8BwOzkzlfKYDJADV/Bz9HbGrrFiewy9",
+	"SKsHImg7kC4cSeHHAQ0oSZcuoHJbHNZ6a7GGehtbrvPIvTG/6Tnec6oKQvUNOKXOiObLowpCj+1/6puM",
+	"HB8fd90vpBZo+I87yyumqJEqYb4FoFw3y2D0aIni0+ilsI9sSqtqe37Fd8uBhjKtfo19PvRrze/QueZC",
+	"7d+5YflCyFLO4xGORvGYNvqazTzwJzXendrEkEOoRshuIYaV5YAUF2Cy1uJ3BtcsYMMByV3/QXiGvWfp",
+	"WFJtfo5iIXxwUIkI+ajWVoM5JxSzQ8jlq7f2qSB2nLrZQ3gF4kaTyw//EXPmtlE2uRggQ/7SEatPO5La",
+	"SumojN48jBJ4Km/ZahiK70bODAbpW8FtlRpWcLw8bWBM2J8He6wgIzaSbzks0/jaZxi7OPiMYJg9ZCJp",
+	"IkW5vmOasYeljN5b+gTXxlL4HhPL8Z796uMURmjuw5240cP72fbZ3VEHLn9/nn/5l91sljzJ37JViAwd",
+	"MS32ueIqKb0gYZYbAp6zEFs1zFQyKIR+GA2yCaTODef0K/t6l9Wf9OYVxwPwXa8Jcn/Qo69/D5xW0MZn",
+	"3ZXJ7H2pvfwtI0EKm8kKrqkY0S7dO02mzxjasdUeBJDlnbMxJGTx2O775nSppJyNnNKh8kV6E0X8AK/s",
+	"fXgegwGkhT/xvUkHLCdSYeiJi4hcLqVo/Meag0c2ZtmRN3H9UecudD5opE9HiXX8HtrP/Jj7Jnw9AHcl",
+	"vj23z6kWonvmrvYhQ3xeM61Z0dxyN3b30P0cBf4etdJhsw/M1HfYDhjs6N4aF6A2FkLKX70ipgIAyHWX",
+	"pTXkT0OZEG4WWYAzQV1jd1jadqSD7qHYMIieBwPSGZZYgEO3GkfMgJOif3MeRPPzRpQYqUv2/3K22m2k",
+	"wR7DcmA30RmVVERd6SVnQ7O38gXlIuGeZiVb+jJAkac+8387MIzRcvAAEj5wnw/grHuYYbykazDyIarT",
+	"MXkn3A5YUE1+qbUhiuXylilWhGDOJSSxL9iSrJkZt1eXzhM1TH0L7BAB3pXyZj+H4BJN8K6BxnGPnYXl",
+	"a61VFhggLIRfqygPwdVkm4umidxEh1c3HAMOE3UPBt007sbkwWiFdHcwuDKBbq6NVIM9PgeAZ2qQmTwN",
+	"27m4HZCmQLP0gj1fsJgp4nDYXfutWw+kRZNb3mSGk5wKqxA4jh23Ow+wJnGMrDD1frisH+VVxKTppdkg",
+	"8v8or+IxO93ZReyjOehSVsBNGdRHI1SHehcuB2lPongRE0aQmPxzn6a8CZEdLUbmfDhZO4klwAPAN0wH",
+	"AAYeqUkB1iz7npXsDkV1uF29nYezCavnMnDcCPvqow2IZfhRXn30e4FLj0ISiZJ1ELhBB94WOrsdvr6z",
+	"VI6BTxIOQ4lHxXSW9QdZJ+vmdafxHZtz0UJcVMNNHbwoWU/UEARw+Jbd8qDvucmLy6lSnBWk5MaUzEdg",
+	"ydoQXecL9/rA4CI7nMsQIhHRUcCD+iahpkCe5da4lnW+GBzbZJtPDyAWweco2BpbZxobjSbWOp4D0Z/J",
+	"cKGbbMLCkv3+ExuceOjH2xrnMg3yKyJ6k9WqQrGlFWM3Vge1TK+zduiOfXyOvwd+dJxLVZPYN2acsCGj",
+	"N8l995D/0U4F6zv17qvRIf33vF2WDlusm5c6459Bp6K1kVErS0/mBqshHP9NsogmqxmZsrUURSuYCADH",
+	"qSC2xyU1PCeKGkY0gyzbgZOBtj9Ug8PyhgdG8VZcFBFytRkbdb+xTomRQXNoGN/MpNttpGjl/A4IX+pL",
+	"qGgveXsN4nLVC4RGEiXk6Ue6jhmTEiGyP3iItZWvMqR9CIskJQN0KaSayxEE/hoamIt1UmJh2VD4hOgQ",
+	"9otaldUc7W1zIF8sozHfHkPNXtQBHgsUfkjw1G5KA6Hk4C6x5NFqKx+7+qC9/FtdTtcqglg2q9FNPDDL",
+	"KlltCKQlRngNvjRy42IDNhSntZW4ABmmUbjsEyMe6OMWI4QL+34bJmhCiKOM6zPXNq8yLqV0UMqZ3ixD",
+	"NC6LC0zU9sZh93CVKp5X64Fmpa0rjZ2K+z6M1g8jRpP31LBr9tnosTgtUcH8afL4dDnl5tMkI58mz05P",
+	"b+CPMzIFFEemWoyViPscEGqDKSjb8md4mmFd7UPd/ivF+5CN+EcBtbECagchxkuyUIRUWx6dZQ3byoMo",
+	"+ZjOUcqFrE0ul52WXXVFsOZBUCoeLEvcqXaodgpgkJdHCBkXdxulqwdEKz164mxdgn2w6LTmpSEJHJgE",
+	"6FxTP9FPD1o5gho6kBs+CUb0nUUuQvq2q0roidcTj/ceDb7r57KIMX/uf97TGILfxzsu6frf5WigvDgy",
+	"Lhxp/+0CcLE6Hxe33LD/JlBihRXH5FVTRUaKnGWIBAHGTHD3BAyfcSGQu6pwOS+ePa/A6tyKx53KLRSS",
+	"J49jnBoNV37dmPdD1btQ6avVCy1LKP+sO9UdOleoXQNoohr+LQKJK/1ucTHbTQL0phUJH8CNSLOiWxgP",
+	"kmBLfms1W7sy03UHhBpIaNpFY/dMvo5waJpBfRXWu4VcWJqOhmOMjylEEm2cBgHddht1wSWKDdcuRpX6",
+	"Xt8N/XCHf3BoANS2QlQBjBzNc1YZp8LlJRRP/Glv5OGmpHhwMjrvQ48mhEvWwA+PYCUcfQKMJRHytVeQ",
+	"l+soPn7w9Az2cLlcnFSNTFJaLcsQhc2SgqMZfkGrisVPzpLNoomXH1xYJgo9u++H3r1o/AhxNx8npKIX",
+	"uv6CSFxEzwGuCcCvw7XuhrEqiXXsM5vi4SzMmChpX3kUPlDCzsnMFanjJevkbjlgbns91oYq44HQ0W8g",
+	"yVwGKu4AdmgysPygelgn4Wb35eLHF5h3s+XmLBScw1NQ1RrPQqhcJD+HX7YU1xZZWz6/6MUVDqHBBse0",
+	"RxCtvvHZdrGSZnbhQmXIzyE/x3MkkSJrF4P3EFAS3fkCK286fcdurqo2gT3O4Nbs6UYhY1Fq1x81tsO4",
+	"88bhLW4kP9dLUCsKxCKHtltp9ymQnVQ5UTscjqCFp2duYKuFbApMwdQA+jzefAzj8aVUmHXr+LED1I3g",
+	"cJAt5ZyZcRRHxqqEdZPqm1DOheZQIsNhs6NLkSdAmsZFR6Q9wy5PNKfCuTOdaC1CAdYx1Q3K6DJ/B9hm",
+	"mBh4w9a6Wahx7deaqREhP24iEPcaaS0ZtvBuu4QkllSKF7Tc4SuWs4DGpcmSUaFJybQG8mboLaO6HWxj",
+	"idNBfr9LRSoXwTK0MJWncRubokCwxkbihoX2jN0jvQsfdTww4Gt4WG+6vmMT4eHKqfiCjz8NNHFDw9FJ",
+	"bQA4QXyfJS9nKyyeDdWZojqiL2s0qq4eYrhpUshcn1y+e/3q+X8eL7E6uT14AxQkeHXs1jqHxAbyya7j",
+	"pwmI93IF0gSrqnqe2jBScYBRSoBuOVvQAF36Jb7ZNuhEt5arZ+XLE1F07FhJCoNtX9NGWIEGxDi2E2Xo",
+	"0W+nR3/9yf179FM8kr+U834ost1Qza1IhBSiz1Ens6V1Iv0qB4U2/ig13mPYsIW6ghdbe2jXB1aU4fuY",
+	"sjEiUGghh3Ugh4aStjht5IWodJjn26s59cllsWz0mUkhlm27Q6GPI1qWbSNqwcQafouxreYp1Ksvicn/",
+	"YMxYBHNfaGBEMJkrwT/i9IkO9kc51oqf02oI3hM6CNoVGwLCA6Ol04QAt5X6qh/aKOYTDldsauVKXd44",
+	"s89cbZTZapdvyKvE8V45hx5WrvdK4dq526ZrB4vQxRh4siuxdV5TRYVhbBQh7Gn8c3ys1wHR1emauSwY",
+	"AdQIwGdgM3PukXegRqfVK4lt6wzunCkl9PPPUfH2b7smuOTi53SIFgKh2eWIDMp/dkZ+h5piS/r5S4e8",
+	"Ozvfb8hmoaS9rY5YktSeuPJyeh/hNQZ7v+S3LBZL84NcebwOX+KMogkYI0J0KBvVPot1xZwHr+QOdrGk",
+	"hokcrKg0hVY5o7y0G6zjhVEUNCermMU/gjp04+Z7w8vyZ73iJl8ME9Z2ZBIxWXwAi4PfswqvWMcdP7dM",
+	"/RzwRiOGFsPzm3WnG6yY4WqHaG7iU7b/i5VGuyDXzy+xhlcwZmuPpQOVBJS8xbiFqb3dhxu9d8KDxxW8",
+	"FvFtXGs2CkbWoSEOPgIg8WLrDhCNcd63HCVfchM3wlBX/tWpm2cNfhViJ1vStKse0KkMcRIDKbLkUdin",
+	"vXGUXa2oViS0m19KG/rotLgx4mS/ch4eKXL4F654Dh9dOEQufW7MiI/c4bf5RVuMb8YbOmVq1yqB0gV6",
+	"0dqD6YyKzDcyl+W4r1wRibHZG6X+2V9O7qq8fUTl/b5L5VjVayxfja+Ak03QpDNG1Y44tZvBbpQ2iNcx",
+	"HyRDQt3kLe6UY4RzOsstSq/ddZmRBP3Gs7EBK40tqglQkFUiBRsz47u6fdHOwJLCKBm/WF0x7ce4VXuq",
+	"VixpSxeIN2lPzuvXV/EjE6rnXhlWxQ3GUL0BtNPGj4L1xuFDb1kvpIADCZD/wIMiRX81mG5X0NhZywot",
+	"JKT+ap9tFzQ3+yLoNFKsl7KG8Cs+F6w44imU7t2WBLSsbqY9+8BQJHJ0UXFhQh7rxsk0716HW+lvtVJJ",
+	"gOgWMsTQLIhEdfdRhnWWglBkTAxtpsdwC800k3MdZo5IDUniZDYYUrYZkSYStoySinmdqpeMlaKjmybB",
+	"fBF4G6k1j9YAeemcjs6JWlBDp1SzgEZ+htA6zT6yPdlt5Dxa2yiTiX0b3bIQGG9YZTehlShc1AyMq1jK",
+	"q6Jz5rRu494cEi+NBAswk9B1i8gtciRX71LJuVXTRsdBDlnidqDSt13b6MXR/0ePfkvZRD0RN2JUNoyr",
+	"8a9jB+3VQirzpqnVvT9ofiq/PwDeRfapiCVXrdHtixwVZ6URQR9dYDvXaXTR+Vy8OkxM2xX/TAo+5yYE",
+	"btHa7iHDc2rsEVVVpf0vlwI8+NRnb6/BNjQEGOLPX3X2ylBTR3Q4ZxHcItr3zrFtxa63PEHo+YzfMp+t",
+	"s9M1vf1wCAr9HUDmMw+BOfDQciEVvfpf6RUdYZjIWUpoUgOuXCmYyybxH6T0GGXGBJO19Mxex+sg4n3E",
+	"D0Yki/vxIoFb1IiC+Hszsy8T0nKwVt16jA2HXlM1Z2ZEYflUyeTeosb+XrzNfskKxJVUKcj3RIngzaiw",
+	"RO1cmFlTfrdC3B4YYZRA8fqxe6p7I+K7xsGGHQwCbLdPv4v25QYcJ52pnrvDYY/zZEM/aMnmb/cOi7VD",
+	"ugqlf1MlgTcOY6rZk8fx7AwVQdmUprJHHfnw/lUGEfaU/PgeHR4h3BlUukLR1QBFzo0Le4tOSnFajgTx",
+	"OARKBC8Sjh5FZ+aR3hEOOWQr3G9IIiBj7nUWbKg6GLBERRHi1HxwuGAAon2OVl9KjF2qJuSTGLlXgZAQ",
+	"wNiH3Qhs0dQsvRNa09NxulHCc/4hoWEnjpTxBXzih8/wFKigJw2ELoqfXOiSHVHgzX0xOM92v0wt2qkw",
+	"j8ejwz3HdAfM5GoG051KX3mgeJTVQx95TTR+JCIXnnWxR1y8m7OWxgt4WhLiteQ1myUUkjFBY0aaamTt",
+	"OVdyDr7cGE7P4WuXZC/gyIeBz4SQuGtHjG0DppZLBrWCFhLsL2kBPwaHc4tIXiOPZo7FEwT458Q9/pZ5",
+	"n34oRSRmslHDI0Bc7SCccXUQa5xCMgXbR8s3EZ60nc41Jscvplq15huMCpYyfiIxhvzIX/KXMn7bODiI",
+	"ttZbZ9jYNCZoIjURn/p3z9NY8KJgIhFM0FeodERFANjYsWomdTw45vuQmQdgTAtGVXFMLgiO1RcBJ4Kx",
+	"Qm/kvLm0plVFH+M/T+ChYapSXCeiEvZYyRRwppUsTXehXjn56vLFxWVG3lw9/+Hi8vbx18e7KTSGWVzR",
+	"8YiG7ie3LWZs4xDZso3w8sNv0UP0Fwn5YVF2gOyDVF5Os9B3Wic+F3gLGVNBwRMgBheHVyfHVvHM7dgq",
+	"ZI6sramF0bUJ66kSKJdavkT9ioNPGMpYAJYljMenlg6ethvQ9jTs+3AW9VRpxxuFd2FYymi40ACIOblC",
+	"uDLn53DZTb4+PBVFFuDUcrlc2u9KLljmP6gF/0y0tLqkt2qqWrjSelKtjwmgF4AXZwMUISN0KWthNJmu",
+	"DdMZKVyekSZLXpbcVV3KiD0qNXn/8jl58uTJX0NoOldEzmaamWPyVhK3EIR9zkE8Pf6vZ0+OvsmIlqgL",
+	"MrQ/lxzwVhiUCDOEfaa5KddWyFVUURC8IW5NSAOh7azIXHkpV0XezgM1EKhTlGEk1AxTh+3onp6enhPq",
+	"dVE5I0upXArUU/KGf+fe+ubJ8SfxSXxcSLju1poRKghWtHBuYtvV5yOa50zrM2JVIk2+cg5gzA3InJL7",
+	"dYh2J2C/8SqwkTcgu1lh76oOuoq6dyCk38cxgUqGvluCN/Bz8jsVa3AlG1WzLw6ij2ijrPoJGFlSZuR3",
+	"7y6GlzpvNG7qDV+epblTz+cMXQm4RpBNAJfqKSulmPvyf1y5cR6TjwsJ6fGWanZNuMb4CC09/b+xK/b0",
+	"9AnQ5IVVzo7B90AuyFTJlXPxYerWdO34W95wyDe7fHd1TU40+pIzSx8l54ou7ZufJheYrvIbrNEZ+Y5R",
+	"xRS5fvcfL95+mpCv8GOguv46cy1DKEHYJ5ooKc3xJ8jT5RD4ObkGiIDWvf9s8o0rbiNoxSdnkyfHp8dP",
+	"Jhg+DWLqxIdMOcUrMM6rArLwtbnA4q+BtfXk7O+bgoIJ8pXLffg6I0xbwv0GkF1WD5r8WjMwseLVrO1j",
+	"xB0QMedtirSfAJmlksLFhD0+PUVFXBjnImt5jE5+cfeMpvm+CwDMEMRgHEhbH6MJwSEAxBsLozsBTgEp",
+	"rOslJPGfTd6Ce1bO2n4tlKBNAJoll9+mUCNDQoBPbx6PxgAUjDuBKZzQukBonvSKwhtbSxpbKppjWZzo",
+	"On0bA1jfhrdBCXasGUDcSEX8T58meIiXZUjQvOEIGpEYi3N7jBhMrCF38KW4L1q8Kt7STMllp51h8RTx",
+	"xsDfML6piNtrScuS2VtxgEoFg/KUzaRizWEs2GcDT1IUxw/io9qqJBMt+x2fqYdcapptlUQ8HVdZ/K6C",
+	"YZCRG3YMBgRt+0CicsOZ0e8uOezB7lIG4UDL3DJiscYZQA2aSHHAIZIkLkAcyIjVaJ33rStC3tAb9p0H",
+	"IlGIAPGdLNYHk8fY+EeuFziiRpkF3WDUgsvcMHOEmTXdEQROnnKB6Cqbmyu6sDNesruvqqUhVNO3Mz3z",
+	"mYYYnxTSJhdUL1irpoS/oDc5id3c+nOf+Z75NHV4Dx1E2gXyUX0DtW9tJxSarBaKah8EWDLEH6YlK87D",
+	"p1bzAyf6V08fP8YBYoZO+Pxr1ER6uO4n5K6cVsaFN0YPqOfu+Q6NowPabA8Vb7eKyZtg1e5y0l2OtXdW",
+	"6cXCA6BZ8nDhSQ1iQ7y3Onz6bL8OK6lMqjfnt+7059K7nj178mw/ue1r2EYl95PTTp3a0/26cC6F5OGw",
+	"dTycDulpK+0CqutiX8nDz14o4+NAY7cfxePTp39pDaHFPvueUp+PqpxWaHj+kwisj3gRxJ1ENINcFFHA",
+	"tQuxbgmOGWUIKHNze0lyBQZdwhzecmm+sNIF7mewEpA9ZOUOJrlMmeaAaKB9AiOW88C7KMeNPkDUNPgq",
+	"SXHzN2aet167x1tGu5vEUgUQg7uv13UIOPUZlTGwmUYXBAURjRyfIVJKk4VcWVHDhTZWRedbagVe692p",
+	"DBRvRZklbx/fh4ik+9fbsK+hOluo2XRX4r8AG4TbK21cuoUsiwNd8yCKQqe1tOeKUcOwWOb9qGmhFued",
+	"lbRx/bY6TQSXOPXGg4l0EWRCPZED6XDQI1ztg57uS3qClsbK0oFoGlflrJDH5K0DBvT3BPL09K8txcrq",
+	"dSXPXYFbnzHp63u2ALHIdE2EXLUMYUu6dq3ay3bBFBpqWckM8ybPlYNrtJ/h+AGb0NnUC7q2GhUK7lbk",
+	"OoQbagcluUvdi7Iv5uu0+Pfkd158cUDYDMV0l42/h989G8csFoAEEE5tXoxR8/odftuH9tNtG/nfwPVw",
+	"d3GtIOc5MNOS2/NuhVBQe5I5Sx55fxZ6PqhQuPMiXXSXxwHcbO5t2I4H2xsnliTrtJi/sI//wOU8/LHS",
+	"mtEDHywYKJngIQjNuzsPXdbBYYSXOGSpIM5nLrrF+bf0ecCAtMIAa9tBZn0tAKfLeQrs4E4g1DGXSyvI",
+	"lVw20EsYDckF6M4ZoaWWTTJTRLgDEBj4XPrPJTvQqSzWCG/rT78mgiprfYmhjejI8ecZ/qZqoe98nLBb",
+	"X4wwqXi+uHU18AbYvf/hLJQwuaGKLhLrQJdCBDdlxf5myB2aLuIUnTioq+TyflfK/AaSIYYbjnYajPY3",
+	"EF00wA7pfgLS7l36CbDtqV4cYMNd3Sb/cHvCc8SAXfHRV8yf4jcH2hvOpmrlq8cCLpkBs2lku5BQQ+pZ",
+	"dnp6isCgrDrYPvLRy8kt9NJlBt33Bnr87Mkgzt4ISYwzJUQo36Ub0XbK9s4Kg6JH9TVyIz3ubKRnf5KN",
+	"ZPli6NkCXHb37fPeRRxBc7hXtoq5HWBPLFzQZe+28JGZD2KyCp09tNHq+zbatBU9UrlKolNXbRkNGqum",
+	"qnioIbfUrLwdHsHQvxYnS1mw5YmDuuixcOELb+zb92TigrZdPw99G2kYoW/hAw4zXjvvygRuroQSWIRz",
+	"D7vtMNicQHZLo5vryC6DfLPgHhIluuZLzLLXuy1CPh9/12GVCK0ef2aNCQsZfsuGVu/XajIsv7ONcTBQ",
+	"8vjFaiRGyQ5hZsEFJpRoOyjfzT4clqVl+hvPaX8sA/3pF/cQVjPY2490dz31fgsaPwqumCgaiXAvJwG2",
+	"fi1tV/dxFNzfSjrqH25FLQkOsT0jBwBgQaaP/Pf28X0e+N2N/k9x5F9BtRR34BMq2OpAa1kLj1odX8wP",
+	"8Pze1Tfs5p9iKf/Gb5lfyUcA+lxAEMXlq7cZAqySp48fOy/fSkkxt/rdOdp4ITos+DGmrEGXMS6QzP7x",
+	"s/3DZTFoZu7MKis+4yezJu8vyimYF/iRv+T3xCit5MN/Bj55jfWDiZ12yMizK4wL4QJvMNjwMCv8i0+I",
+	"jK7vv0su7nl1ISPzn2Ft7URjS6uYz2M3566SdA2IctQBRx2TCycT/NJDtOfXfrf7BtiBWELntIclrnJ6",
+	"nyxx/+f8MMinVvrnUCu1T6rNHNqfXbKWWezOskHKGzgh2hykuyzz+NS7J/dlBQfxlbyevb54+yDWNtvP",
+	"QD0aajXM6EFsbd32iJErqgrdjRPrWtu4IgupDSZBzvktlhPc39gWcN3SS+AQxB5gEaKocfFVgHEfKkIP",
+	"EOhdnUDYVaVZ+Hi9KK7eASzOpUP2i9L9CvIUXiNO2w7CG/bZoNs7mt4wKDYYPzzEHV8zdcvUkWbCoHuZ",
+	"fJrYqX6akK9cmqud1tcuPzNk74qCfJrAB603wZn9dRNjgKFy6GjWx+TZ6RMXviAlWVKxJitq8gWhpaXz",
+	"+kALtWQnbZiEqo7aHcyb9WWDm3AfR5Vv3gNtDTmqInFq+PkBHJvYEFmug55wbv/AiA6X76oJE3sEugbC",
+	"m4D8ErcBvxDFtce7uT+KXyopZ3sT/N1sdoCDolYYpYMbhswgIZPI2Wwf6qbMZ9+xORd/LoIeMKqrwfRL",
+	"SUF4mmH6N9Yhueu6AUUJ3Vi2r67fXV9+DSFdOaIW2N7I5YdrAHZAWFejHYa0x7ndY5XruLtsxtXyHpc5",
+	"ADo+8Ap3y/xHFhkeuDIq9pxCskPmSQiD664UR1zv80PyRGovi30FpZe/J/YYRydD0nBKDXugc+parR+a",
+	"AXzXV54OiY2+ksosDpYLFa7JwWKG7YfYfq4hfAdrrO5OnmlKYCR18kt85SGUcqywMVQtx7Ef5mKEbXWx",
+	"+M4bHD7NEOh+ZMzBDm0Pu+lLE7vEN+6TjbGHFIkRRuEwJEZQGR91vP9VMnHWXNYNuXrdq012uwbDlE9H",
+	"a5XZjudm9sUztpD+P326/P15/iUO9R/DTvApNsYHBLKCG1ZY/guxz3zWqUoeycZJDLuF3D0AUOE0Fe41",
+	"RHav6bLceSF8QAk9gLVbmEmrFmveOZKMVSXNWUuY+Orx+YLlNwCrIEuHp4C5YfgLYJUAWpMhtCyHm7ra",
+	"cenY4wl01RPKZB+3BMw/7ArDRHoDbGeyFge5hbL8poHHCphUVVWu4ey9IwiGq2ycOgx+lFf3eRLY5vsM",
+	"YB7/gSsC5WUPYZP8AQo4hg4UI3pBK9a2Q4LGDB0C0pb9y/kwCsn0Rh6iP6f9CBscC7kSTdjiQU7vX6U+",
+	"MUyb3sCxKyOr15IW10ybyZAb/CtDGNi472xtdGgddogo5SDn5bARTX5q+j4Zs+kklSZlHx5ASbHNWI5B",
+	"bqxFwRQpJS2g0lITlWjpmDUmXKgY7CEHhFx5oBSpPfrRnQRDMvzIUGU6rHX465Vv/p0qQBMYINwfH7zz",
+	"vlWHYnL5ApbkMK7Ml7wsfR3gzbw4WNglo7pWzAP9Yeob3LY0KVhJ15hSAdsOhiXRviJX4pz87cU1JGcj",
+	"PmLlSlkhTL8ZYsBMOreU7brfufIeX3mQLBgpiqHXuKk8iLwD11ETFgqtoqsZSJO14TcBiZBQjSHlCO64",
+	"OvwWvSgKoPk97U5oe3iMwePDdvzWXi969IWQQ3NnP09RJApzt1fXYWHCXxAtXjDciC7VFNJZpWjEtmAr",
+	"J+jtT1ClySW/mmYGWMwJd+xqwTCB1HcDaVXcEC7utmlPEHm+LwLRPr93VmpW9H8qK10DesaKrjsMZW8I",
+	"tChYYZmIdlgoC6L5hq097+y/2rBwu4S0e+khxLTrbKik9hM4kDXTVQRGdDh72MbSE7dUe9TlD6DD90pt",
+	"pMu9YdgEwj+006LVbXJ9DyCy9U2o9xu0KLBPZ4QLAniCiNHNW1ChORVZC4gQStGr2gN7ocF7rqgwfXuw",
+	"P2Pfc7CDuRB65YrExDkBnjfMcGeoi3FApj/dl6yHNnFy/2M5MM/BC6JIwfKSC3ZM8Ccu5qSqjXbHOHT3",
+	"SCOfefsfsKUDvpcC8CieotOOu9MCaMeKgdEfSWbURqpemLj37pV7XRHsIrIir4zTgA5n6HFzRugqRCJ1",
+	"AHx3M525dgFHNr2hv6P5zR9L0utt8BOriDagPoAHAFaDA4TmS1/RDXD1eLv19mpkhBrnbx4CcRhozeZ9",
+	"AdYQjtCm9n6ibEAZuFilGMAM7cBFPO7BCj3dWaksWkvloWVnP1u5rWXQMDHn4hAp8a7RsFmDxiwBgKVz",
+	"x9riaB4MNBjJS8lSLpkA6CH8nRtvxjVOqqLK3ZQjdJhDG7hCN4xVGMKOAENDkYA97w7xjQzh3WVdGl5R",
+	"ZU7s2X5UUEP72HfGSzYIVhXLJSHMcaT8Z7OFEWm1W7fp9PHTXfVZYCB/EobGusqpyPMWgOGdufldxUTD",
+	"yl2kROQMdOO4LtFJfO6r3mC1jjpfeLYH1Nmv7E1GakOe/oW84d99TVYUwqmkwk3od5D94ZtnIbCXpECt",
+	"g6IRILED8HbrJa7JkmttRyUVplC0ga9gZK2GhFVjRm4Ru8XSO+Q/GKv+2KP0rfODG8WBRmsoVnN3JrEz",
+	"a85iR43imAAYNtiGQAJ5MUuFvbgMPDlB++u9/sMb90nQRgGNHCGAz3kYHGDblFXzptJe6Dhe9Mm/X717",
+	"m7kouAbIUBNZFFgd0DJsqN6EUTlOPdcZvu3wmulU3oIIXG4W5DmkkcCumosv7nXz8bl4V5v7XLgrN4rI",
+	"0l1h6SNZw7V4wWgBV9TfJ1fMHD2H6kA7nPZ3zuflc2H79yk7rbJEMTzRbhxaGjLUz/mPIevHhSRU3xyo",
+	"nsYrQpf+2FDaENAoONZ/xfyEKpLSvkmphC+Qz8UrcU/mKtf4A+sGu9kdze5/GLdzcU60Ezc+BQGsxnYA",
+	"x1DJqzmPp7Q4wmMDAI4KduQpmZGnj9tgl0bKI0gvwfxJo9Zv9O4wTp8C0Xu2XPmXHgQ1AjsbXL/mzTrk",
+	"cRxivzHFYMc1ZeH2DXj2o9qJGv1CFI28+hOCRr9CgxYTxSEycrzEBxhWyOPfn8AGK/+kTwHjyv7cm6yx",
+	"HSTT1Q5mAJtR5e5s9gCAebsK3zuMh0ihcAYkol8bOt3DIWDbvnTxCg9/Ftz/+rz3qeoLt1BwcWrKcCKc",
+	"P8DSsZnBKnpSGC5qeze4ClUjl3SNxSk1My6nEwsPjlzmsDNO8PmOmgsvLUtduI12HwzQ6uB/NYFuOYZm",
+	"S6PDC+pfoYrgYkyWxx7uRLQKimLlrYQLYZsZDDV1b3zoFb5xn0uBPdzvTmwZFCHlZV5SkbND3eXqCqpU",
+	"9ZHRvTKKjvPfeHWQyknTWhQHq52k5ZJJwaA+7oKVlXYl0I0kmrlaAvYMdyXXziy1f+NVxQpiqILgWfbZ",
+	"gDVJD7NwYPnYXjX0Gl95CCUUuhoa3YBDDzRBK4KjzAEKt6x9B2DYwLq8+pAJtRdFgfO9t6gFR86HFf8v",
+	"FdOLVs+JhWsCu3xmrXMw6EOmU7ryO9DjvvoussHAIjR+Rf+I0INdFwocYXGosCy3jlOa3+xNWiim0SPb",
+	"sdrGH1XO44AHJFaxaIWj8xkEqENt/MMclVjfo9+h/r2SVUPTe8jutm3/MbiIyZV8K1s1RILf4bxdKMun",
+	"Cxwuocy78r2jvjF521uJsRsInkvnpHAZL66AzJ2qnDR1Xvq9Qf/LBw/AB41zynu++hxTeGm94/rXAPza",
+	"I1Q/xEGxo8VcKyriRQgmC1lbkcSEPZP+PkE/qb3W4e8FXbf81el8WiyBIdGxSyuqzHkIdQGXar1csoLU",
+	"1TH5HvtG6zt4eC2l2OeqlAWbnM1oqdmgVOCgi/rBu8LpAZsZazhA2YifIq7+JRevsIlvNlTVbFIL/mvN",
+	"3GPH69qsS6gEL9Vykqjai3WeHqZoRtPhPRXP+FOWwX8QGO0PY1CXdb08VGz2impSa1ZAYgXySNYuWYLY",
+	"rFzcHEjZAFtI77XxA7zxMDS3OvAwksO4D+MgXNK1Nxvtvmv3XAJh+Pd2B0TiPOwR3PQZX4BDgNM2xhI+",
+	"MJgDln7gNc6tyf/oW5ynIRTn44II6QJyBvAyNfkiFoVHxfyPpN3hd5CdzBhQvX+kTeRA+ig2Ry4gxS4A",
+	"FklF7NJDdnswrqFr9bwBv0QLujZ0jaH3g3biatELovNxsR5VXywD/SUjL8yCKcEgi+DVJaFFoZjW5+TT",
+	"BM3TnyYBOsbZq5u6NL2q1iCvL+hC/W7fSPWyhdQGhm8HDSk4MOjUkEDvGTicp6OH4xXsp0+fAK7Jqbd9",
+	"GpnLsjG1VlKZ5BCdLb4zKBfD/ezZk2c7sGu2xmTyinzl2PzrjNRFlRGeL6uM6NxUQDUiaqupJAdkx5/S",
+	"YJ88HqxzFjqvEhN7MnZWWHMDQquNJAXLeQERp+fETbUPIYiah1d+e4vxtjKTtqeJUeKNuVcxqg8UNMLz",
+	"BaaF0kYczEq5wqA2j0lyEKxXSFJQt14a1aqcnE1OaMVPbr+ZfPnpy/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

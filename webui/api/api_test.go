@@ -174,11 +174,12 @@ func TestEveryOperation(t *testing.T) {
 	s := start(t, enginetest.Policy, nil)
 	s.live(t)
 	calls := map[string][]string{ // the first has a body when the operation takes one
-		"GetStatus":   {"/status"},
-		"ListLinks":   {"/links"},
-		"GetQoS":      {"/qos"},
-		"ListDevices": {"/devices"},
-		"ListFlows":   {"/flows", "/flows?device=laptop&link=fiber&limit=5000", "/flows?app=youtube&limit=1", "/flows?link=none"},
+		"GetStatus":     {"/status"},
+		"ListLinks":     {"/links"},
+		"GetQoS":        {"/qos"},
+		"ListDevices":   {"/devices"},
+		"ListLoadTests": {"/qos/tests"}, "StartLoadTest": nil, "StopLoadTest": nil, // see loadtest_test.go
+		"ListFlows": {"/flows", "/flows?device=laptop&link=fiber&limit=5000", "/flows?app=youtube&limit=1", "/flows?link=none"},
 		"GetWhy": {"/why?device=laptop&to=work.example", "/why?device=laptop&to=www.bet365.com", "/why?device=router&to=old.example&proto=udp&port=53&dscp=46",
 			"/why?device=tablet&to=10.77.0.1&proto=icmp", "/why?device=tablet&to=2001:db8::1&at=2026-07-01T20:00:00Z", "/why?device=tablet&to=x.example&at=" + url.QueryEscape("2026-07-01T20:00:00+02:00")},
 		"GetPolicy":   {"/policy"},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -83,8 +84,12 @@ type House struct {
 	Store    *store.Store
 	Metrics  *prometheus.Registry
 
-	wans map[string]hal.Interface // by link
+	wans    map[string]hal.Interface // by link
+	servers sync.Map                 // loopback addresses by port, of servers on the internet
 }
+
+// Answer leads connections over any link to a port, whatever the server's address, to a server on loopback.
+func (h *House) Answer(port uint16, address string) { h.servers.Store(port, address) }
 
 // Start runs a router with a policy until the test ends. It returns when a plan stands and all links that have a device are up. change, which may be
 // nil, edits the configuration.
@@ -159,10 +164,13 @@ func (h *House) furnish(t testing.TB) {
 	h.Machine.OnPing = func(context.Context, hal.Via, netip.Addr) (time.Duration, error) { return 7 * time.Millisecond, nil }
 	server := nameServer(t)
 	h.Machine.OnDial = func(ctx context.Context, _ hal.Via, network string, to netip.AddrPort) (net.Conn, error) {
+		var d net.Dialer
+		if at, ok := h.servers.Load(to.Port()); ok {
+			return d.DialContext(ctx, "tcp", at.(string))
+		}
 		if to.Port() != 53 {
 			return nil, errors.New("nobody answers")
 		}
-		var d net.Dialer
 		return d.DialContext(ctx, strings.TrimRight(network, "46"), server)
 	}
 }

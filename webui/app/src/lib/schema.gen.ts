@@ -520,6 +520,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/qos/tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tests of links under load: the one that runs, with its points until now, and those before it. */
+        get: operations["listLoadTests"];
+        put?: never;
+        /** Fill a link for some seconds and measure what becomes of its delay. The test runs on its own; GET tells its progress and its end. */
+        post: operations["startLoadTest"];
+        /** End the test that runs. */
+        delete: operations["stopLoadTest"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/relays": {
         parameters: {
             query?: never;
@@ -1456,6 +1475,99 @@ export interface components {
             flows: number;
             /** @description Without history. */
             links: components["schemas"]["Link"][];
+        };
+        LoadPhase: {
+            /**
+             * Format: double
+             * @description Part of the pings, 0 to 1.
+             */
+            lost: number;
+            /** Format: double */
+            medianMs: number;
+            /** Format: double */
+            p95Ms: number;
+            /** @description Answered. */
+            pings: number;
+            /**
+             * Format: int64
+             * @description bit/s; 0 with no pings: not tested.
+             */
+            rate: number;
+        };
+        LoadPoint: {
+            /**
+             * Format: double
+             * @description Since the test's begin.
+             */
+            atMs: number;
+            /**
+             * Format: double
+             * @description Median of the pings; 0: none was answered.
+             */
+            delayMs: number;
+            lost: number;
+            /** @enum {string} */
+            phase: "idle" | "down" | "up";
+            /**
+             * Format: int64
+             * @description bit/s in the phase's direction.
+             */
+            rate: number;
+            /** Format: double */
+            worstMs: number;
+        };
+        LoadTest: {
+            /** Format: double */
+            addedMs: number;
+            /**
+             * Format: date-time
+             * @description Its begin.
+             */
+            at: string;
+            down: components["schemas"]["LoadPhase"];
+            /** @description A+ to F, by what the worse load adds to the delay; empty until the end. */
+            grade: string;
+            idle: components["schemas"]["LoadPhase"];
+            link: string;
+            /** @description A quarter of a second each; kept of the newest twenty tests. */
+            points: components["schemas"]["LoadPoint"][];
+            /** @description icmp, or tcp where the server answers no pings. */
+            probes: string;
+            /** @description Why it failed. */
+            problem?: string;
+            server: string;
+            /**
+             * Format: int64
+             * @description What the link was shaped to; 0: not shaped. What the router itself downloads is not shaped.
+             */
+            shapedDown: number;
+            /** Format: int64 */
+            shapedUp: number;
+            /** @enum {string} */
+            state: "running" | "done" | "failed" | "stopped";
+            up: components["schemas"]["LoadPhase"];
+        };
+        LoadTestOrder: {
+            /**
+             * @description Test a link whose data costs, is limited or is spent, too.
+             * @default false
+             */
+            costs: boolean;
+            link: string;
+            /**
+             * @description Length of each load.
+             * @default 10
+             */
+            seconds: number;
+            /** @description Address of what is downloaded again and again, http or https; "trenza qos serve" runs a server for it. */
+            server: string;
+            /** @description Address to which uploads are posted; default: the server, if it says that it takes them. */
+            upload?: string;
+        };
+        LoadTests: {
+            now?: components["schemas"]["LoadTest"];
+            /** @description The newest first. */
+            past: components["schemas"]["LoadTest"][];
         };
         MessageToSend: {
             /** @description As in HardwareChoice. */
@@ -3049,6 +3161,71 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["QoS"];
                 };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listLoadTests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tests. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadTests"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    startLoadTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoadTestOrder"];
+            };
+        };
+        responses: {
+            /** @description The test, which runs now. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadTest"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    stopLoadTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It ends. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Error"];
         };
