@@ -126,7 +126,8 @@ type LinkDevices interface {
 	// that come together are told once. changed runs on one goroutine. Services that go away and come back are waited for.
 	WatchLinkDevices(ctx context.Context, changed func()) error
 	// SetupLink has the owner of a device configure it as a link, so that it never puts a default route or name servers in
-	// anybody's way. It may be called again and does nothing then. With OwnerNone it switches the device on and no more.
+	// anybody's way. It may be called again and does nothing then. With OwnerNone it switches the device on and no more, and the machine's
+	// firewall lets it pass as a link.
 	SetupLink(ctx context.Context, device string, s LinkSetup) error
 }
 
@@ -228,6 +229,15 @@ type Modems interface {
 	DeleteMessage(ctx context.Context, id, message string) error
 }
 
+// Conflict is a service of the machine that does the router's work, too.
+type Conflict struct {
+	Service string
+	Device  string // that it works on; "": the whole machine
+	Grave   bool   // the router does not run beside it, where Device is a link's
+	Text    string // what it does, for people
+	Fix     string
+}
+
 // Hardware is the link devices of a machine and what can be done with them. What a machine has no service for is refused
 // with ErrUnsupported and the package that brings it.
 type Hardware interface {
@@ -235,4 +245,6 @@ type Hardware interface {
 	Dialer
 	WiFi
 	Modems
+	// Conflicts lists the services that are in the router's way, or whose way it would be in.
+	Conflicts(ctx context.Context) ([]Conflict, error)
 }

@@ -36,6 +36,7 @@ type Hardware struct {
 	dialled  []hal.DialSetup
 	number   int
 	watchers map[chan struct{}]bool
+	rivals   []hal.Conflict
 }
 
 var _ hal.Hardware = (*Hardware)(nil)
@@ -137,6 +138,20 @@ func (h *Hardware) WatchLinkDevices(ctx context.Context, changed func()) error {
 		case <-news:
 		}
 	}
+}
+
+// SetConflicts says which services are in the router's way.
+func (h *Hardware) SetConflicts(all ...hal.Conflict) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rivals = all
+}
+
+// Conflicts implements hal.Hardware.
+func (h *Hardware) Conflicts(ctx context.Context) ([]hal.Conflict, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.rivals), ctx.Err()
 }
 
 // SetupLink implements hal.LinkDevices.

@@ -280,15 +280,38 @@ func (h *Hardware) WatchLinkDevices(ctx context.Context, changed func()) error {
 // SetupLink implements hal.LinkDevices.
 func (h *Hardware) SetupLink(ctx context.Context, device string, s hal.LinkSetup) error {
 	err := h.manager.Setup(ctx, device, s)
+	if errors.Is(err, hal.ErrUnsupported) {
+		err = h.netifd.Announce(ctx, device)
+	}
 	if errors.Is(err, hal.ErrUnsupported) || errors.Is(err, hal.ErrNotFound) {
 		return nil // nobody owns it: our own client switches it on
 	}
 	return err
 }
 
+// Conflicts implements hal.Hardware.
+func (h *Hardware) Conflicts(ctx context.Context) ([]hal.Conflict, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return h.netifd.Conflicts(ctx)
+}
+
+// either is what NetworkManager does, or netifd where the other is not.
+func either(manager, netifd func() error) error {
+	err := manager()
+	if !errors.Is(err, hal.ErrUnsupported) {
+		return err
+	}
+	if uerr := netifd(); !errors.Is(uerr, hal.ErrUnsupported) {
+		return uerr
+	}
+	return err
+}
+
 // Dial implements hal.Dialer.
 func (h *Hardware) Dial(ctx context.Context, s hal.DialSetup) error {
-	return h.needs(h.manager.Dial(ctx, s), "network-manager", "PPPoE sessions and VLANs")
+	err := either(func() error { return h.manager.Dial(ctx, s) }, func() error { return h.netifd.Dial(ctx, s) })
+	return h.needs(err, "network-manager", "PPPoE sessions and VLANs")
 }
 
 // needs tells which package brings what is missing.
@@ -312,10 +335,12 @@ func (h *Hardware) ScanWiFi(ctx context.Context, device string) ([]hal.Network, 
 
 // JoinWiFi implements hal.WiFi.
 func (h *Hardware) JoinWiFi(ctx context.Context, device string, r hal.JoinRequest) error {
-	return h.needs(h.manager.Join(ctx, device, r), "network-manager", "WiFi links")
+	err := either(func() error { return h.manager.Join(ctx, device, r) }, func() error { return h.netifd.Join(ctx, device, r) })
+	return h.needs(err, "network-manager", "WiFi links")
 }
 
 // ForgetWiFi implements hal.WiFi.
 func (h *Hardware) ForgetWiFi(ctx context.Context, device, ssid string) error {
-	return h.needs(h.manager.Forget(ctx, device, ssid), "network-manager", "WiFi links")
+	err := either(func() error { return h.manager.Forget(ctx, device, ssid) }, func() error { return h.netifd.Forget(ctx, device, ssid) })
+	return h.needs(err, "network-manager", "WiFi links")
 }

@@ -61,8 +61,8 @@ func (c *Client) Setup(ctx context.Context, name string, s hal.LinkSetup) error 
 		return err
 	}
 	p := o[deviceOf]
-	if kind := bus.Get[uint32](p, "DeviceType"); bus.Get[uint32](p, "State") <= stateUnmanaged || kind == typeWiFi || kind == typePPP || kind == typeVLAN {
-		return nil // nobody's, or has its connection already
+	if kind := bus.Get[uint32](p, "DeviceType"); bus.Get[uint32](p, "State") <= stateUnmanaged || kind == typeWiFi || kind == typePPP || kind == typeVLAN || kind == typeTun {
+		return nil // nobody's, or has its connection already, or is a program's
 	}
 	uuid := ourUUID("link", s.Link, name)
 	active := all[bus.Get[bus.Path](p, "ActiveConnection")][activeOf]

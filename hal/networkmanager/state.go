@@ -41,6 +41,7 @@ const (
 	typeWiFi  = 2
 	typeModem = 8
 	typeVLAN  = 11
+	typeTun   = 16
 	typePPP   = 23
 )
 

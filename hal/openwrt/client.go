@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/hal/bus"
@@ -17,14 +18,17 @@ import (
 
 // Client asks netifd and iwinfo.
 type Client struct {
-	socket string
+	socket   string
+	joinTime time.Duration
 
 	mu   sync.Mutex
 	conn *ubus.Client // nil before the first use
 }
 
 // New makes a Client of the bus at a socket; "" is OpenWrt's own. It connects when it is first asked.
-func New(socket string) *Client { return &Client{socket: cmp.Or(socket, ubus.Socket)} }
+func New(socket string) *Client {
+	return &Client{socket: cmp.Or(socket, ubus.Socket), joinTime: defaultJoinTime}
+}
 
 // Close ends the connection.
 func (c *Client) Close() error {

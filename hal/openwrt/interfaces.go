@@ -21,6 +21,7 @@ type netif struct {
 	Pending   bool    `json:"pending"`
 	Available bool    `json:"available"`
 	AutoStart bool    `json:"autostart"`
+	Dynamic   bool    `json:"dynamic"`
 	Device    string  `json:"device"`
 	L3Device  string  `json:"l3_device"`
 	Proto     string  `json:"proto"`
@@ -62,6 +63,9 @@ func devices(all []netif) map[string]hal.LinkDevice {
 		name := n.L3Device
 		if name == "" {
 			name = n.Device
+		}
+		if n.Dynamic && n.Proto == "none" && strings.HasPrefix(n.Name, ourPrefix) {
+			continue // announced by us: netifd does nothing with it
 		}
 		if name == "" || name == "lo" || strings.HasPrefix(name, "@") { // an alias of an interface that is down
 			continue

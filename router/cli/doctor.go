@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/trenza-router/trenza/hal"
+	"github.com/trenza-router/trenza/hal/hardware"
 	"github.com/trenza-router/trenza/hal/linux"
 )
 
@@ -21,6 +22,15 @@ func (c *doctorCommand) Run(s *session) error {
 	found, err := m.Capabilities(s.ctx)
 	if err != nil {
 		return fmt.Errorf("examining this machine: %w", err)
+	}
+	devices := hardware.New(hardware.Options{Kernel: m})
+	defer devices.Close()
+	rivals, err := devices.Conflicts(s.ctx)
+	if err != nil {
+		return fmt.Errorf("asking this machine's services: %w", err)
+	}
+	for _, c := range rivals {
+		found = append(found, hal.Capability{Name: "no-" + c.Service, What: c.Text, Required: c.Grave, Fix: c.Fix})
 	}
 	if err := s.print(found, func(w io.Writer) { printCapabilities(w, found) }); err != nil {
 		return err

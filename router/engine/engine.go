@@ -181,7 +181,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 
 // Run runs the router until the context ends. It leaves the kernel's state as it is: traffic goes on by the last plan.
 func (e *Engine) Run(ctx context.Context) error {
-	if err := e.examine(ctx); err != nil {
+	if err := cmp.Or(e.examine(ctx), e.examineServices(ctx)); err != nil {
 		return err
 	}
 	// What the first plan follows from: without it the plan before would be taken away.

@@ -11,3 +11,6 @@ import (
 func (e *Engine) AnswerTo(ctx context.Context, client netip.AddrPort, query *dns.Msg) *dns.Msg {
 	return e.resolver.Load().Answer(ctx, client, query)
 }
+
+// ExamineServices looks for services in the way, as Run does at its start.
+func (e *Engine) ExamineServices(ctx context.Context) error { return e.examineServices(ctx) }

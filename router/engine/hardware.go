@@ -134,6 +134,7 @@ func (e *Engine) takeHardware(ctx context.Context) error {
 			taken[w.config.Device] = true
 		}
 	}
+	e.announceBonds(ctx)
 	given := assign(slots, all, taken)
 	var delegated []netip.Prefix
 	for _, d := range all {
@@ -152,6 +153,43 @@ func (e *Engine) takeHardware(ctx context.Context) error {
 	}
 	// What the kernel knows of the new devices: their addresses, carriers and routes.
 	return e.readMachine(ctx)
+}
+
+// announceBonds has the machine's firewall let bonds pass as links: again each time, for its services forget it when they start anew.
+func (e *Engine) announceBonds(ctx context.Context) {
+	for _, w := range e.wans {
+		w.mu.Lock()
+		there := w.bond != nil && w.iface.Index != 0
+		w.mu.Unlock()
+		if !there {
+			continue
+		}
+		if err := e.hardware.SetupLink(ctx, w.device(), hal.LinkSetup{Link: w.config.Name}); err != nil && ctx.Err() == nil {
+			e.log.Warn("the device of a bond is not known to the machine's network service; it is tried again with the next change", "link", w.config.Name, "error", err)
+		}
+	}
+}
+
+// examineServices refuses to start beside a service that would undo the router's work, and warns of those that only hinder it.
+func (e *Engine) examineServices(ctx context.Context) error {
+	if e.hardware == nil {
+		return nil
+	}
+	all, err := e.hardware.Conflicts(ctx)
+	if err != nil {
+		e.log.Warn("whether other services do the router's work could not be told", "error", err)
+		return nil
+	}
+	for _, c := range all {
+		used := c.Device == "" || slices.ContainsFunc(e.wans, func(w *wan) bool { return w.device() == c.Device })
+		switch {
+		case c.Grave && used:
+			return fmt.Errorf("the router does not run beside %s: %s. To do: %s", c.Service, c.Text, c.Fix)
+		case used:
+			e.health.Set(observe.Warning{Code: "service", Subject: c.Service, Severity: observe.Warn, Text: c.Text, Fix: c.Fix})
+		}
+	}
+	return nil
 }
 
 // giveDevice notes what is plugged in for a link, and tells whether its interface is another one.
