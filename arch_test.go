@@ -20,8 +20,9 @@ const module = "github.com/trenza-router/trenza/"
 var rooms = [][]string{
 	{"router/flow"},
 	{"hal", "router/support", "router/lru", "router/minisign", "router/catalog/domainlist"},
-	{"router/release", "router/bond", "router/bond/seal", "router/dpi", "router/catalog", "router/policy", "router/store", "router/link", "router/loadtest", "router/capture", "router/resolver/upstream"},
+	{"router/release", "router/bond", "router/bond/seal", "router/bond/capsule", "router/dpi", "router/catalog", "router/policy", "router/store", "router/link", "router/loadtest", "router/capture", "router/resolver/upstream"},
 	{"router/catalog/edition", "router/bond/carrier"},
+	{"router/bond/https"},
 	{"router/steer", "router/qos", "router/inspect", "router/blockpage", "router/classify", "router/host", "router/resolver", "router/observe", "router/policy/policytest", "router/bond/tunnel"},
 	{"router/config", "router/plan", "router/relay", "router/census", "router/qos/autorate", "router/capture/capturetest"},
 	{"router/apply", "router/backup"},

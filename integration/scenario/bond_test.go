@@ -34,12 +34,12 @@ house:
   - {id: tv, force: must, who: {devices: [tv]}, steer: {use: [fiber, wifi]}}
 `
 
-// rented starts a relay on the house's rented server and returns its configuration.
-func (h *house) rented() (config string, relay *netlab.Process) {
+// rented starts a relay on the house's rented server, with further lines in its configuration, which it returns.
+func (h *house) rented(lines ...string) (config string, relay *netlab.Process) {
 	h.t.Helper()
 	v4, v6 := netlab.ServerAddrs()
 	config = filepath.Join(h.Lab.Dir(), "relay.yaml")
-	text := fmt.Sprintf("public: [\"%v:51900\", \"[%v]:51900\"]\nstate: %s\n", v4, v6, filepath.Join(h.Lab.Dir(), "relay"))
+	text := fmt.Sprintf("public: [\"%v:51900\", \"[%v]:51900\"]\nstate: %s\n", v4, v6, filepath.Join(h.Lab.Dir(), "relay")) + strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
 	}

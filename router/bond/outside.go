@@ -41,6 +41,24 @@ func (c *Core) Meter(id PathID, on bool) {
 	}
 }
 
+// Unanswered is how long ago the first datagram of a path left of which nothing is known yet, and the path's longest round trip of late. ok is
+// false when there is none.
+func (c *Core) Unanswered(id PathID, now time.Duration) (age, round time.Duration, ok bool) {
+	p := c.path(id)
+	if p == nil {
+		return 0, 0, false
+	}
+	number := p.answered + 1
+	if p.last.bytes == 0 { // nothing was ever answered
+		number = p.ledger.oldest()
+	}
+	d := p.ledger.find(number)
+	if d == nil {
+		return 0, p.roundMost, false
+	}
+	return now - d.at, p.roundMost, true
+}
+
 // Status is what a Core knows of its paths and packets.
 type Status struct {
 	Paths   []PathStatus

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -202,7 +203,7 @@ func printBond(w io.Writer, s tunnel.Status) {
 		fmt.Fprintf(w, "Joining relay %s…\n", s.Relay)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "path\tstate\tMbit/s up\trtt ms\tqueue ms\tjitter ms\tmtu\tsent MB\treceived MB\tloss up %\tloss down %\tshare up %\tshare down %\t")
+	fmt.Fprintln(t, "path\tstate\tcarrier\tMbit/s up\trtt ms\tqueue ms\tjitter ms\tmtu\tsent MB\treceived MB\tloss up %\tloss down %\tshare up %\tshare down %\t")
 	for _, p := range s.Paths {
 		state := "up"
 		if p.Closed {
@@ -210,10 +211,15 @@ func printBond(w io.Writer, s tunnel.Status) {
 		} else if !p.Up {
 			state = "silent"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%.1f\t%.1f\t%.2f\t%.2f\t%.0f\t%.0f\t\n", p.Name, state, p.Rate/1e6, p.Round, p.Queue, p.Jitter, p.MTU,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%.1f\t%.1f\t%.2f\t%.2f\t%.0f\t%.0f\t\n", p.Name, state, cmp.Or(p.Carrier, "-"), p.Rate/1e6, p.Round, p.Queue, p.Jitter, p.MTU,
 			float64(p.Sent)/1e6, float64(p.Received)/1e6, 100*p.LossOut, 100*p.LossIn, 100*p.ShareOut, 100*p.ShareIn)
 	}
 	_ = t.Flush() // w tells its own errors
+	for _, p := range s.Paths {
+		if p.Trouble != "" {
+			fmt.Fprintf(w, "%s, web server of the relay: %s\n", p.Name, p.Trouble)
+		}
+	}
 	fmt.Fprintf(w, "queue %d kB, dropped %d, sent again %d; waiting for order %d, late %d, copies %d\n", s.Queued/1000, s.Dropped, s.Resent, s.Held, s.Late, s.Copies)
 	for _, by := range []struct {
 		what    string

@@ -153,10 +153,19 @@ func MakeInvite(c *Config, s *State, ask InviteRequest, now time.Time) (InviteAn
 	if len(ask.Addresses) == 0 {
 		ask.Addresses = c.addresses()
 	}
+	var site tunnel.Web
+	if c.Web != nil {
+		trust, err := c.Web.trust(c.State)
+		if err != nil {
+			return InviteAnswer{}, err
+		}
+		site = tunnel.Web{Port: c.Web.port(), Trust: trust}
+	}
 	i, err := s.Invite(ask.Name, ask.Addresses, ask.Life, ask.Limit, now)
 	if err != nil {
 		return InviteAnswer{}, err
 	}
+	i.Web = site
 	return InviteAnswer{Name: ask.Name, Code: i.Code(), Expires: now.Add(ask.Life)}, nil
 }
 

@@ -22,9 +22,11 @@ type Config struct {
 	// NAT says that what routers send leaves with the relay's own address; false: the pool's networks are routed here.
 	NAT      *bool     `yaml:"nat"`
 	Forwards []Forward `yaml:"forwards"`
-	Metrics  string    `yaml:"metrics"` // where /metrics is served, "127.0.0.1:9477"; "": nowhere
-	Nft      string    `yaml:"nft"`
-	LogLevel string    `yaml:"log_level"`
+	// Web is the web site by which routers come in where UDP does not pass; nil: there is none.
+	Web      *Web   `yaml:"https"`
+	Metrics  string `yaml:"metrics"` // where /metrics is served, "127.0.0.1:9477"; "": nowhere
+	Nft      string `yaml:"nft"`
+	LogLevel string `yaml:"log_level"`
 }
 
 // Forward leads a port of the relay to a router, whose own forwards lead on to a device.
@@ -35,8 +37,21 @@ type Forward struct {
 	To     uint16 `yaml:"to"` // port at the router; 0: the same
 }
 
-// DefaultPort is where relays listen.
-const DefaultPort = 51900
+// Web is the relay's web server.
+type Web struct {
+	Listen []string `yaml:"listen"` // all of one port; default ":443"
+	// Name is that of Cert, for which a public authority vouches; "": the relay makes a certificate that its codes name.
+	Name string `yaml:"name"`
+	Cert string `yaml:"cert"` // file of the certificate and its chain, PEM; it is read again when it changes
+	Key  string `yaml:"key"`
+	Site string `yaml:"site"` // directory of the site that visitors see; "": one plain page
+}
+
+const (
+	// DefaultPort is where relays listen.
+	DefaultPort = 51900
+	webPort     = 443
+)
 
 // Load reads and checks a configuration file.
 func Load(path string) (Config, error) {
@@ -60,6 +75,9 @@ func Parse(name string, text []byte) (Config, error) {
 	if len(c.Pool) == 0 {
 		c.Pool = []netip.Prefix{netip.MustParsePrefix("10.91.0.0/16"), netip.MustParsePrefix("fd74:7265:6e7a::/64")}
 	}
+	if c.Web != nil && len(c.Web.Listen) == 0 {
+		c.Web.Listen = []string{fmt.Sprintf(":%d", webPort)}
+	}
 	if err := c.check(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -67,6 +85,11 @@ func Parse(name string, text []byte) (Config, error) {
 }
 
 func (c *Config) check() error {
+	if c.Web != nil {
+		if err := c.Web.check(); err != nil {
+			return fmt.Errorf("https: %w", err)
+		}
+	}
 	for _, l := range c.Listen {
 		if _, err := listenAddr(l); err != nil {
 			return fmt.Errorf("listen: %w", err)
@@ -111,6 +134,36 @@ func (c *Config) check() error {
 		taken[key] = true
 	}
 	return nil
+}
+
+func (w *Web) check() error {
+	for _, l := range w.Listen {
+		a, err := listenAddr(l)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		if a.Port() != w.port() {
+			return fmt.Errorf("listen: ports %d and %d: codes name one port", w.port(), a.Port())
+		}
+	}
+	switch {
+	case (w.Cert == "") != (w.Key == ""):
+		return errors.New("cert and key: give the file of each, or neither")
+	case (w.Cert == "") != (w.Name == ""):
+		return errors.New("cert and name: a certificate of yours needs the name that routers ask it for, as in \"name: www.example.org\"; without both the relay makes one")
+	case len(w.Name) > 253:
+		return errors.New("name: it is longer than any name of the Internet")
+	}
+	return nil
+}
+
+// port is that of all addresses.
+func (w *Web) port() uint16 {
+	a, err := listenAddr(w.Listen[0])
+	if err != nil {
+		return 0 // check says so
+	}
+	return a.Port()
 }
 
 // listenAddr reads an address to listen at; ":51900" is any.

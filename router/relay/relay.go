@@ -40,8 +40,8 @@ type Relay struct {
 	clock    carrier.Clock
 	poller   *carrier.Poller
 	device   carrier.Interface
-	sockets  []*carrier.Socket
-	places   []int
+	ways     []*entry // sockets, and streams of routers that came in by the web site
+	web      *web     // nil: there is none
 	endpoint *seal.Endpoint
 	members  map[*seal.Peer]*member
 	byKey    map[seal.Key]*member
@@ -53,6 +53,7 @@ type Relay struct {
 	self     seal.Key
 	broken   error // of the device
 	expired  time.Duration
+	looked   time.Duration // at streams that say nothing
 	saved    time.Duration
 	counts   counts
 	told     map[seal.Ticket]bool // of invites that are too old, in the log
@@ -120,15 +121,20 @@ func (r *Relay) open() (err error) {
 		if err != nil {
 			return err
 		}
-		r.sockets = append(r.sockets, s)
-		r.places = append(r.places, r.poller.Watch(s.FD()))
+		r.ways = append(r.ways, &entry{Datagrams: s, place: r.poller.Watch(s.FD())})
 	}
-	return nil
+	if r.c.Web != nil {
+		r.web, err = openWeb(&r.c, r.self, r.o.Log, r.enter)
+	}
+	return err
 }
 
 func (r *Relay) close() {
-	for _, s := range r.sockets {
-		_ = s.Close()
+	if r.web != nil {
+		r.web.close()
+	}
+	for _, e := range r.ways {
+		_ = e.Close()
 	}
 	if r.device != nil {
 		_ = r.device.Close()
@@ -246,6 +252,9 @@ func (r *Relay) run(ctx context.Context) (err error) {
 		err = errors.Join(err, r.save(), r.o.Machine.Load(clean, noRules()))
 	}()
 	inside := r.poller.Watch(r.device.FD())
+	if r.web != nil {
+		r.web.serve(r.o.Log)
+	}
 	for ctx.Err() == nil {
 		now := r.clock.Now()
 		r.loop.Serve(now)
@@ -255,8 +264,8 @@ func (r *Relay) run(ctx context.Context) (err error) {
 			m.now = now
 			wake = min(wake, m.line.Work(now))
 		}
-		for _, s := range r.sockets {
-			_ = s.Flush() // who does not get his datagrams will say so
+		for _, e := range r.ways {
+			_ = e.Flush() // who does not get his datagrams will say so
 		}
 		if err := errors.Join(r.broken, r.device.Flush(), r.upkeep(now), r.fit(ctx, now)); err != nil {
 			return err
@@ -264,11 +273,7 @@ func (r *Relay) run(ctx context.Context) (err error) {
 		if err := r.poller.Wait(wake); err != nil {
 			return err
 		}
-		for i, place := range r.places {
-			if r.poller.Ready(place) {
-				r.receive(ctx, r.sockets[i])
-			}
-		}
+		r.arrivals(ctx)
 		if r.poller.Ready(inside) {
 			if err := r.device.Read(r.packet); err != nil {
 				return err
@@ -293,16 +298,32 @@ func (r *Relay) write(packet []byte) {
 	}
 }
 
-func (r *Relay) receive(ctx context.Context, s *carrier.Socket) {
-	for range 4 { // then others have their turn
-		more, err := s.Receive(r.clock, func(a carrier.Arrived) { r.arrived(ctx, s, a) })
-		if err != nil || !more {
-			return
+// arrivals takes what has arrived by all ways.
+func (r *Relay) arrivals(ctx context.Context) {
+	ended := false
+	for _, e := range r.ways {
+		if r.poller.Ready(e.place) {
+			e.ended = !r.receive(ctx, e)
+			ended = ended || e.ended
 		}
+	}
+	if ended {
+		r.leave(func(e *entry) bool { return e.ended })
 	}
 }
 
-func (r *Relay) arrived(ctx context.Context, s *carrier.Socket, a carrier.Arrived) {
+// receive takes what has arrived by one way. It is false when that is at its end; an error of a socket tells of an earlier sending.
+func (r *Relay) receive(ctx context.Context, e *entry) bool {
+	for range 4 { // then others have their turn
+		more, err := e.Receive(r.clock, func(a carrier.Arrived) { r.arrived(ctx, e, a) })
+		if err != nil || !more {
+			return err == nil
+		}
+	}
+	return true
+}
+
+func (r *Relay) arrived(ctx context.Context, s *entry, a carrier.Arrived) {
 	now := r.clock.Now()
 	r.counts.Received++
 	res, err := r.endpoint.Receive(nil, a.Data, a.From, now)
@@ -331,8 +352,8 @@ func (r *Relay) arrived(ctx context.Context, s *carrier.Socket, a carrier.Arrive
 		r.counts.Rivals++
 		r.o.Log.Warn("two routers use one key and take turns: remove the bond's state from the one that is a copy, and invite it anew", "router", m.record.Name, "address", a.From)
 	}
-	m.now = now
-	if err := m.line.Frame(res, s, a, now); err != nil {
+	m.now, s.heard = now, now
+	if err := m.line.Frame(res, s.Datagrams, a, now); err != nil {
 		r.counts.Refused++
 	}
 }
@@ -392,6 +413,10 @@ func (r *Relay) upkeep(now time.Duration) error {
 	if now-r.expired >= expireEvery {
 		r.expired = now
 		r.endpoint.Expire(now)
+	}
+	if now-r.looked >= proofTime {
+		r.looked = now
+		r.leave(func(e *entry) bool { return e.silent(now) })
 	}
 	if now-r.saved >= saveEvery {
 		r.saved = now

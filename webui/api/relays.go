@@ -64,7 +64,7 @@ func bondPath(p tunnel.PathReport) BondPath {
 		remote = p.Remote.String()
 	}
 	return BondPath{
-		Name: p.Name, Device: p.Device, Remote: remote, Up: p.Up, Closed: p.Closed, RateBps: float32(p.Rate), RoundMs: float32(p.Round),
+		Name: p.Name, Device: p.Device, Carrier: p.Carrier, Trouble: p.Trouble, Remote: remote, Up: p.Up, Closed: p.Closed, RateBps: float32(p.Rate), RoundMs: float32(p.Round),
 		QueueMs: float32(p.Queue), JitterMs: float32(p.Jitter), Mtu: p.MTU, SentBytes: int64(p.Sent), ReceivedBytes: int64(p.Received),
 		LossOut: float32(p.LossOut), LossIn: float32(p.LossIn), ShareOut: float32(p.ShareOut), ShareIn: float32(p.ShareIn),
 	}

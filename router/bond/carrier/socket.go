@@ -123,6 +123,9 @@ func (s *Socket) sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return out
 }
 
+// Kind implements Datagrams.
+func (s *Socket) Kind() string { return "udp" }
+
 // FD is the descriptor for a Poller.
 func (s *Socket) FD() int { return s.fd }
 

@@ -21,15 +21,15 @@ const (
 	cookieKind  = 3
 	refusalKind = 4
 	dataKind    = 0x10
-	kindMask    = 0xf8
-	pathMask    = 0x07
+	kindMask    = 0xf0
+	pathMask    = 0x0f
 )
 
 // Version is the version of the wire format.
 const Version = 1
 
-// MaxPaths is how many paths a datagram can tell apart.
-const MaxPaths = 8
+// MaxPaths is how many paths a datagram can tell apart: those of a bond, and as many again that the carriers of its paths are checked by.
+const MaxPaths = 16
 
 const (
 	tagSize     = 16

@@ -8,10 +8,12 @@ import (
 	"hash/crc32"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/blake2s"
 
+	"github.com/trenza-router/trenza/router/bond/https"
 	"github.com/trenza-router/trenza/router/bond/seal"
 )
 
@@ -21,14 +23,36 @@ type Invite struct {
 	Relay     seal.Key
 	Addresses []netip.AddrPort // to try in turns
 	Seed      [16]byte
+	Web       Web // the relay's web server, for links where UDP does not pass
+}
+
+// Web is a relay's web server. It has the relay's addresses, and a port of its own.
+type Web struct {
+	Port  uint16 // 0: there is none
+	Trust https.Trust
+}
+
+// addresses are those of the web server, of a relay's.
+func (w Web) addresses(relay []netip.AddrPort) (out []netip.AddrPort) {
+	for _, a := range relay {
+		if to := netip.AddrPortFrom(a.Addr(), w.Port); w.Port != 0 && !slices.Contains(out, to) {
+			out = append(out, to)
+		}
+	}
+	return out
 }
 
 const (
-	invitePrefix  = "TRENZA1-"
+	inviteWord    = "TRENZA"
+	inviteUDP     = "1" // of a relay that speaks UDP alone
+	inviteWeb     = "2" // of one that has a web server, too
+	invitePrefix  = inviteWord + inviteUDP + "-"
 	inviteHead    = 32 + 16 + 1
 	mostAddresses = 4
 	inviteSum     = 4
-	longestInvite = inviteHead + mostAddresses*19 + inviteSum
+	longestInvite = inviteHead + mostAddresses*19 + webHead + longestName + inviteSum
+	webHead       = 2 + 1
+	longestName   = 253 // RFC 1035 section 2.3.4, as text
 	ticketLabel   = "trenza bond ticket"
 	secretLabel   = "trenza bond secret"
 )
@@ -59,7 +83,8 @@ func (i Invite) Secret() seal.Secret {
 }
 
 // Code is the invite as a text that survives being read aloud and a QR code of capital letters: the prefix, then base32 (RFC 4648) of
-// the relay's key 32, seed 16, count of addresses 1, addresses (family 1, IPv4 4 or IPv6 16, port 2) and the CRC-32 of all of it 4.
+// the relay's key 32, seed 16, count of addresses 1, addresses (family 1, IPv4 4 or IPv6 16, port 2), if there is a web server its port 2 and
+// either 0 and the pin 32 or the length 1 of its name and the name, and the CRC-32 of all of it 4.
 func (i Invite) Code() string {
 	b := append(append([]byte(nil), i.Relay[:]...), i.Seed[:]...)
 	b = append(b, byte(len(i.Addresses)))
@@ -71,7 +96,16 @@ func (i Invite) Code() string {
 		}
 		b = binary.BigEndian.AppendUint16(b, a.Port())
 	}
-	return invitePrefix + coding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)))
+	prefix := invitePrefix
+	if i.Web.Port != 0 {
+		prefix = inviteWord + inviteWeb + "-"
+		b = binary.BigEndian.AppendUint16(b, i.Web.Port)
+		b = append(append(b, byte(len(i.Web.Trust.Name))), i.Web.Trust.Name...)
+		if i.Web.Trust.Name == "" {
+			b = append(b, i.Web.Trust.Pin[:]...)
+		}
+	}
+	return prefix + coding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)))
 }
 
 // String hides the seed from logs.
@@ -93,12 +127,15 @@ func ParseInvite(code string) (Invite, error) {
 		}
 		return r
 	}, strings.ToUpper(code))
-	text, ok := strings.CutPrefix(clean, strings.TrimSuffix(invitePrefix, "-"))
+	text, ok := strings.CutPrefix(clean, inviteWord)
 	if !ok {
-		if strings.HasPrefix(clean, "TRENZA") {
+		return Invite{}, errCodeShort
+	}
+	text, web := strings.CutPrefix(text, inviteWeb)
+	if !web {
+		if text, ok = strings.CutPrefix(text, inviteUDP); !ok {
 			return Invite{}, errors.New("the code is of another version: update this router or ask for a new code")
 		}
-		return Invite{}, errCodeShort
 	}
 	if len(text) > coding.EncodedLen(longestInvite) {
 		return Invite{}, errCodeTyped
@@ -138,8 +175,35 @@ func ParseInvite(code string) (Invite, error) {
 		i.Addresses = append(i.Addresses, netip.AddrPortFrom(addr, binary.BigEndian.Uint16(body[1+size:])))
 		body = body[1+size+2:]
 	}
+	if web {
+		if i.Web, body = readWeb(body); i.Web.Port == 0 {
+			return Invite{}, errCodeTyped
+		}
+	}
 	if len(body) != 0 {
 		return Invite{}, errCodeTyped
 	}
 	return i, nil
+}
+
+// readWeb reads what a code says of the web server. The port is 0 when it is broken.
+func readWeb(b []byte) (w Web, rest []byte) {
+	if len(b) < webHead {
+		return Web{}, nil
+	}
+	port, size := binary.BigEndian.Uint16(b), int(b[2])
+	b = b[webHead:]
+	if size == 0 {
+		if len(b) < len(w.Trust.Pin) {
+			return Web{}, nil
+		}
+		w.Trust.Pin, b = [len(w.Trust.Pin)]byte(b), b[len(w.Trust.Pin):]
+	} else {
+		if len(b) < size || size > longestName {
+			return Web{}, nil
+		}
+		w.Trust.Name, b = string(b[:size]), b[size:]
+	}
+	w.Port = port
+	return w, b
 }

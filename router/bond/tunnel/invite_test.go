@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/trenza-router/trenza/router/bond/https"
 	"github.com/trenza-router/trenza/router/bond/seal"
 )
 
@@ -26,7 +27,15 @@ func anInvite(t testing.TB) Invite {
 }
 
 func TestInviteSurvivesCopying(t *testing.T) {
-	want := anInvite(t)
+	for _, web := range []Web{{}, {Port: 443, Trust: https.Trust{Pin: [32]byte{5, 6}}}, {Port: 8443, Trust: https.Trust{Name: "www.example.org"}}} {
+		want := anInvite(t)
+		want.Web = web
+		survives(t, want)
+	}
+}
+
+func survives(t *testing.T, want Invite) {
+	t.Helper()
 	code := want.Code()
 	for name, text := range map[string]string{
 		"as it is":  code,
@@ -58,7 +67,8 @@ func TestWrongInvite(t *testing.T) {
 		"cut short":    {code[:40], "cut off"},
 		"cut late":     {code[:len(code)-2], "copied"},
 		"a letter":     {swap(30), "not copied right"},
-		"a newer one":  {"TRENZA2-" + code[8:], "another version"},
+		"a newer one":  {"TRENZA3-" + code[8:], "another version"},
+		"without web":  {"TRENZA2-" + code[8:], "not copied right"},
 		"much too big": {code + strings.Repeat("A", 1000), "not copied right"},
 	} {
 		if _, err := ParseInvite(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -70,13 +80,16 @@ func TestWrongInvite(t *testing.T) {
 func FuzzParseInvite(f *testing.F) {
 	f.Add(anInvite(f).Code())
 	f.Add("TRENZA1-")
+	web := anInvite(f)
+	web.Web = Web{Port: 443, Trust: https.Trust{Name: "www.example.org"}}
+	f.Add(web.Code())
 	f.Fuzz(func(t *testing.T, text string) {
 		i, err := ParseInvite(text)
 		if err != nil {
 			return
 		}
 		again, err := ParseInvite(i.Code())
-		if err != nil || again.Seed != i.Seed || again.Relay != i.Relay {
+		if err != nil || again.Seed != i.Seed || again.Relay != i.Relay || again.Web != i.Web {
 			t.Errorf("%q reads as something else when written again: %v", text, err)
 		}
 	})

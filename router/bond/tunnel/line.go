@@ -26,11 +26,12 @@ type Line struct {
 	wake   time.Duration
 	shared bool                // the sockets serve other lines, too: what they refuse may be another's
 	failed [bond.MaxPaths]bool // paths over which sending failed in this round
+	checks [bond.MaxPaths]checks
 }
 
 // way is where the datagrams of a path go.
 type way struct {
-	socket  *carrier.Socket
+	socket  carrier.Datagrams
 	remote  netip.AddrPort
 	local   netip.Addr // our address that the other end knows
 	newest  uint64     // number of the datagram that said so
@@ -46,7 +47,7 @@ func NewLine(peer *seal.Peer, inside Inside, shared bool) *Line {
 }
 
 // Use says over which socket a path leads, and to where unless the other end has been heard there. It is used when the bond has begun.
-func (l *Line) Use(path bond.PathID, socket *carrier.Socket, remote netip.AddrPort, metered bool, now time.Duration) {
+func (l *Line) Use(path bond.PathID, socket carrier.Datagrams, remote netip.AddrPort, metered bool, now time.Duration) {
 	w := &l.ways[path]
 	w.socket, w.metered = socket, metered
 	if !w.learned {
@@ -60,8 +61,18 @@ func (l *Line) Use(path bond.PathID, socket *carrier.Socket, remote netip.AddrPo
 	}
 }
 
-// leave forgets a socket that is going to be closed.
-func (l *Line) leave(socket *carrier.Socket) {
+// Lead leads a path over another carrier from now on, to where the other end is by it.
+func (l *Line) Lead(path bond.PathID, by carrier.Datagrams, remote netip.AddrPort, now time.Duration) {
+	w := &l.ways[path]
+	w.socket, w.remote, w.local = by, remote, netip.Addr{}
+	if l.core != nil {
+		l.now, l.wake = now, 0
+		l.core.Remeasure(path)
+	}
+}
+
+// Leave forgets a socket or stream that is going to be closed.
+func (l *Line) Leave(socket carrier.Datagrams) {
 	for id := range l.ways {
 		if l.ways[id].socket == socket {
 			l.ways[id].socket = nil
@@ -135,15 +146,19 @@ func (l *Line) add(id bond.PathID, now time.Duration) {
 }
 
 // Frame takes what was opened of a datagram. The way of its path follows the newest one: links change their addresses, and translators theirs.
-func (l *Line) Frame(r seal.Result, socket *carrier.Socket, a carrier.Arrived, now time.Duration) error {
+func (l *Line) Frame(r seal.Result, socket carrier.Datagrams, a carrier.Arrived, now time.Duration) error {
 	l.now, l.wake = now, 0
 	if r.Fresh || l.core == nil {
 		l.Renew(now)
 	}
+	if r.Path >= bond.MaxPaths {
+		return l.check(r, socket, a, now)
+	}
 	id := bond.PathID(r.Path)
 	w := &l.ways[id]
 	w.heard = now
-	if !w.learned || r.Number >= w.newest {
+	// Who has a choice of carriers is not led back to the one that it left by what still comes over that.
+	if (l.shared || socket == w.socket) && (!w.learned || r.Number >= w.newest) {
 		if w.learned && w.remote != a.From {
 			l.core.Remeasure(id)
 		}
@@ -244,6 +259,22 @@ func (l *Line) Largest() int {
 		return 0
 	}
 	return l.core.Largest()
+}
+
+// Unanswered is that of bond.Core.
+func (l *Line) Unanswered(id bond.PathID, now time.Duration) (age, round time.Duration, ok bool) {
+	if l.core == nil {
+		return 0, 0, false
+	}
+	return l.core.Unanswered(id, now)
+}
+
+// Carrier is what a path goes over, for people; "" while it leads nowhere.
+func (l *Line) Carrier(id bond.PathID) string {
+	if l.ways[id].socket == nil {
+		return ""
+	}
+	return l.ways[id].socket.Kind()
 }
 
 // Remote is where a path leads.

@@ -10,13 +10,6 @@ import (
 	"github.com/trenza-router/trenza/router/bond/carrier"
 )
 
-// strand is a path with its socket.
-type strand struct {
-	Path
-	socket *carrier.Socket
-	place  int // in the poller
-}
-
 // SetPath makes a path, or leads it anew: a link whose device is another one now, also one of the same name, needs a socket of its own. What
 // was on its way over the old one is sent again over the others.
 func (r *Router) SetPath(ctx context.Context, p Path) error {
@@ -47,6 +40,11 @@ func (r *Router) ClosePath(ctx context.Context, id bond.PathID) error {
 func (r *Router) OpenPath(ctx context.Context, id bond.PathID) error {
 	return r.loop.Do(ctx, func(now time.Duration) {
 		r.line.OpenWay(id, now)
+		for _, s := range r.strands {
+			if s.ID == id {
+				s.proved = now // it has its head start again
+			}
+		}
 		if !r.peer.Ready(now) {
 			r.say(now) // nobody waits for the next try now
 		}
@@ -59,21 +57,23 @@ func (r *Router) stretch(p Path, now time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("path %s: %w", p.Name, err)
 	}
-	r.strands = append(r.strands, strand{Path: p, socket: s, place: r.poller.Watch(s.FD())})
+	r.strands = append(r.strands, &strand{Path: p, socket: s, place: r.poller.Watch(s.FD()), proved: now})
 	r.line.Use(p.ID, s, r.relay.Addresses[0], p.Metered, now)
 	r.line.OpenWay(p.ID, now)
 	return nil
 }
 
-// cut closes the socket of a path, if it has one.
+// cut closes the carriers of a path, if it has some.
 func (r *Router) cut(id bond.PathID, now time.Duration) {
-	i := slices.IndexFunc(r.strands, func(s strand) bool { return s.ID == id })
+	i := slices.IndexFunc(r.strands, func(s *strand) bool { return s.ID == id })
 	if i < 0 {
 		return
 	}
+	s := r.strands[i]
 	r.line.CloseWay(id, now)
-	r.line.leave(r.strands[i].socket)
-	r.poller.Unwatch(r.strands[i].place)
-	_ = r.strands[i].socket.Close() // nothing of ours waits in it
+	r.dropStream(s, now)
+	r.line.Leave(s.socket)
+	r.poller.Unwatch(s.place)
+	_ = s.socket.Close() // nothing of ours waits in it
 	r.strands = slices.Delete(r.strands, i, i+1)
 }

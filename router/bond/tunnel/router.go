@@ -42,7 +42,7 @@ type Router struct {
 	clock    carrier.Clock
 	poller   *carrier.Poller
 	device   carrier.Interface
-	strands  []strand
+	strands  []*strand
 	endpoint *seal.Endpoint
 	peer     *seal.Peer
 	relay    Invite
@@ -123,6 +123,7 @@ func (r *Router) open() (err error) {
 
 func (r *Router) close() {
 	for _, s := range r.strands {
+		r.dropStream(s, r.clock.Now())
 		_ = s.socket.Close()
 	}
 	if r.device != nil {
@@ -152,7 +153,7 @@ func (r *Router) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now := r.clock.Now()
 		r.loop.Serve(now)
-		wake := min(now+rest, r.greet(now), r.talk(now), r.line.Work(now))
+		wake := min(now+rest, r.greet(now), r.talk(now), r.tend(ctx, now), r.line.Work(now))
 		r.line.Flush(now)
 		if err := errors.Join(r.readErr, r.device.Flush()); err != nil {
 			return err
@@ -162,7 +163,12 @@ func (r *Router) run(ctx context.Context) error {
 		}
 		for _, s := range r.strands {
 			if r.poller.Ready(s.place) {
-				r.receive(s.socket)
+				_ = r.receive(s.socket) // an error tells of an earlier sending: silence will tell the same
+			}
+			if s.stream != nil && r.poller.Ready(s.streamPlace) {
+				if err := r.receive(s.stream); err != nil {
+					r.streamEnded(s, err, r.clock.Now())
+				}
 			}
 		}
 		if r.poller.Ready(inside) {
@@ -175,17 +181,18 @@ func (r *Router) run(ctx context.Context) error {
 	return nil
 }
 
-// receive takes what has arrived at a socket.
-func (r *Router) receive(s *carrier.Socket) {
+// receive takes what has arrived at a socket or stream.
+func (r *Router) receive(s carrier.Datagrams) error {
 	for range 4 { // then others have their turn
 		more, err := s.Receive(r.clock, func(a carrier.Arrived) { r.arrived(s, a) })
-		if err != nil || !more { // an error tells of an earlier sending: silence will tell the same
-			return
+		if err != nil || !more {
+			return err
 		}
 	}
+	return nil
 }
 
-func (r *Router) arrived(s *carrier.Socket, a carrier.Arrived) {
+func (r *Router) arrived(s carrier.Datagrams, a carrier.Arrived) {
 	now := r.clock.Now()
 	res, err := r.endpoint.Receive(nil, a.Data, a.From, now)
 	switch {
@@ -206,13 +213,14 @@ func (r *Router) arrived(s *carrier.Socket, a carrier.Arrived) {
 }
 
 // joined begins to use a new session.
-func (r *Router) joined(res seal.Result, s *carrier.Socket, a carrier.Arrived, now time.Duration) {
+func (r *Router) joined(res seal.Result, s carrier.Datagrams, a carrier.Arrived, now time.Duration) {
 	r.tries, r.trouble, r.said = 0, "", ""
 	for _, x := range r.strands {
-		if x.socket == s || !r.line.ways[x.ID].learned {
+		if s.Kind() == x.socket.Kind() && !x.byStream && (s == carrier.Datagrams(x.socket) || !r.line.ways[x.ID].learned) {
 			r.line.ways[x.ID].remote = a.From
 		}
 	}
+	r.welcomed(s, now)
 	if res.Fresh || !r.line.Began() {
 		r.line.Renew(now)
 		r.settled, r.asked, r.noted = nil, 0, 0
@@ -246,15 +254,21 @@ func (r *Router) say(now time.Duration) {
 	}
 	r.hello = hello
 	if r.tries++; r.tries > 3 && r.trouble == "" && len(r.strands) > 0 {
-		r.complain(fmt.Sprintf("the relay %s does not answer: it is off, its address is another one now, UDP is blocked on the way, it does not know this router, or another one uses this one's key (then ask for a new code)", r.relay.Addresses[0]))
+		r.complain(fmt.Sprintf("the relay %s does not answer: it is off, its address is another one now, UDP is blocked on the way, it does not know this router, or another one uses this one's key (then ask for a new code)%s", r.relay.Addresses[0], r.streamTrouble()))
 	}
-	thrifty := r.tries == 1 && slices.ContainsFunc(r.strands, func(s strand) bool { return !s.Metered && !r.line.ways[s.ID].closed })
+	thrifty := r.tries == 1 && slices.ContainsFunc(r.strands, func(s *strand) bool { return !s.Metered && !r.line.ways[s.ID].closed })
 	for _, p := range r.strands {
 		if thrifty && p.Metered {
 			continue
 		}
+		if p.greeted == 0 {
+			p.greeted = now
+		}
+		if p.stream != nil {
+			r.greetBy(p.stream)
+		}
 		to := r.relay.Addresses
-		if w := &r.line.ways[p.ID]; w.learned && now-w.heard < turnAfter {
+		if w := &r.line.ways[p.ID]; w.learned && !p.byStream && now-w.heard < turnAfter {
 			to = []netip.AddrPort{w.remote}
 		}
 		for _, a := range to {
@@ -284,7 +298,7 @@ func (r *Router) talk(now time.Duration) time.Duration {
 		}
 		if w.closed {
 			closed |= 1 << p.ID
-		} else if now-w.heard > turnAfter && len(r.relay.Addresses) > 1 {
+		} else if now-w.heard > turnAfter && len(r.relay.Addresses) > 1 && !p.byStream {
 			w.heard = now
 			r.turn++
 			w.remote = r.relay.Addresses[r.turn%len(r.relay.Addresses)]

@@ -28,6 +28,9 @@ type keptState struct {
 	Addresses []netip.AddrPort `json:"addresses,omitempty"`
 	Seed      []byte           `json:"seed,omitempty"`
 	Count     uint64           `json:"count"`
+	WebPort   uint16           `json:"web_port,omitempty"`
+	WebPin    []byte           `json:"web_pin,omitempty"`
+	WebName   string           `json:"web_name,omitempty"`
 }
 
 const stateName = "bond.json"
@@ -83,12 +86,21 @@ func (s *State) Invite() (i Invite, ok bool) {
 	if err != nil || len(s.kept.Seed) != len(i.Seed) || len(s.kept.Addresses) == 0 {
 		return Invite{}, false
 	}
-	return Invite{Relay: key, Addresses: s.kept.Addresses, Seed: [16]byte(s.kept.Seed)}, true
+	i = Invite{Relay: key, Addresses: s.kept.Addresses, Seed: [16]byte(s.kept.Seed)}
+	if pin := &i.Web.Trust.Pin; len(s.kept.WebPin) == len(pin) || s.kept.WebName != "" {
+		copy(pin[:], s.kept.WebPin)
+		i.Web.Port, i.Web.Trust.Name = s.kept.WebPort, s.kept.WebName
+	}
+	return i, true
 }
 
 // Join keeps an invite, in place of the one before. The count of greetings goes on: it grows for ever.
 func (s *State) Join(i Invite) error {
 	s.kept.Relay, s.kept.Addresses, s.kept.Seed = i.Relay.String(), i.Addresses, i.Seed[:]
+	s.kept.WebPort, s.kept.WebPin, s.kept.WebName = i.Web.Port, nil, i.Web.Trust.Name
+	if i.Web.Port != 0 && i.Web.Trust.Name == "" {
+		s.kept.WebPin = i.Web.Trust.Pin[:]
+	}
 	return s.save()
 }
 

@@ -52,6 +52,8 @@ type PathReport struct {
 	ID       bond.PathID    `json:"id"`
 	Name     string         `json:"name"`
 	Device   string         `json:"device,omitempty"`
+	Carrier  string         `json:"carrier"`           // "udp", or "tcp443" where UDP does not pass
+	Trouble  string         `json:"trouble,omitempty"` // why the relay's web server cannot be used
 	Remote   netip.AddrPort `json:"remote"`
 	Up       bool           `json:"up"`
 	Closed   bool           `json:"closed"`
@@ -80,7 +82,7 @@ func (r *Router) Status(ctx context.Context) (s Status, err error) {
 		for i := range s.Paths {
 			for _, p := range r.strands {
 				if p.ID == s.Paths[i].ID {
-					s.Paths[i].Name, s.Paths[i].Device, s.Paths[i].Closed = p.Name, p.Device, r.line.ways[p.ID].closed
+					s.Paths[i].Name, s.Paths[i].Device, s.Paths[i].Closed, s.Paths[i].Trouble = p.Name, p.Device, r.line.ways[p.ID].closed, p.trouble
 				}
 			}
 		}
@@ -108,7 +110,7 @@ func Report(l *Line, now time.Duration) Status {
 	}
 	for _, p := range c.Paths {
 		s.Paths = append(s.Paths, PathReport{
-			ID: p.ID, Remote: l.Remote(p.ID), Up: p.Up, Rate: p.Rate * 8, Round: milliseconds(p.Round), Queue: milliseconds(p.Queue),
+			ID: p.ID, Carrier: l.Carrier(p.ID), Remote: l.Remote(p.ID), Up: p.Up, Rate: p.Rate * 8, Round: milliseconds(p.Round), Queue: milliseconds(p.Queue),
 			Jitter: milliseconds(p.Jitter), MTU: p.Largest, Sent: p.Sent, Received: p.Received, LossOut: share(uint64(p.LostOut), p.Out),
 			LossIn: share(uint64(p.LostIn), p.In+uint64(p.LostIn)), ShareOut: share(p.Sent, out), ShareIn: share(p.Received, in),
 		})

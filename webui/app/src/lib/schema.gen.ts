@@ -1118,6 +1118,8 @@ export interface components {
             trouble: string;
         };
         BondPath: {
+            /** @description What its datagrams travel in: udp, or tcp443 where UDP does not pass; empty while it leads nowhere. */
+            carrier: string;
             /** @description The link is known to be dead. */
             closed: boolean;
             device: string;
@@ -1142,6 +1144,8 @@ export interface components {
             share_in: number;
             /** @description Share of the bond's bytes. */
             share_out: number;
+            /** @description Why the relay's web server cannot be used where UDP does not pass; empty when that is not known. */
+            trouble: string;
             up: boolean;
         };
         Category: {
