@@ -10,6 +10,7 @@ import (
 	"github.com/trenza-router/trenza/hal"
 	"github.com/trenza-router/trenza/router/config"
 	"github.com/trenza-router/trenza/router/link"
+	"github.com/trenza-router/trenza/router/observe"
 	"github.com/trenza-router/trenza/router/qos"
 	"github.com/trenza-router/trenza/router/qos/autorate"
 )
@@ -35,6 +36,11 @@ type autoRate struct {
 	state [2]autorate.State
 	delay [2]time.Duration
 	busy  bool // probes are sent
+}
+
+// blind tells whether the delay of a direction says nothing about its load.
+func (a *autoRate) blind() bool {
+	return a.state[qos.Up] == autorate.Blind || a.state[qos.Down] == autorate.Blind
 }
 
 func (a *autoRate) rates() qos.Rates { return qos.Rates{Up: a.rate[qos.Up], Down: a.rate[qos.Down]} }
@@ -169,7 +175,11 @@ func (e *Engine) followLoad(ctx context.Context, w *wan, a *autoRate, p *ratePro
 			if now.bytes[d] > before.bytes[d] {
 				bytes = now.bytes[d] - before.bytes[d]
 			}
-			r := a.laws[d].Step(now.at, autorate.Reading{Bytes: bytes, Answers: answers, Other: loaded[1-d]})
+			reading := autorate.Reading{Bytes: bytes, Answers: answers, Other: loaded[1-d]}
+			if d == qos.Down { // what the modem hears says nothing of what the mast hears
+				reading.Ceiling = w.ceiling()
+			}
+			r := a.laws[d].Step(now.at, reading)
 			if d == qos.Up {
 				rates.Up = r
 			} else {
@@ -190,12 +200,21 @@ func (e *Engine) followLoad(ctx context.Context, w *wan, a *autoRate, p *ratePro
 	}
 }
 
+// ceiling is what the signal of a link's modem rules out on the way down; 0: nothing.
+func (w *wan) ceiling() qos.Rate {
+	w.mu.Lock()
+	sinr := w.slot.device.Modem.Signal.SINR
+	w.mu.Unlock()
+	return autorate.Ceiling(sinr, qos.Rate(w.config.Rate.Down))
+}
+
 // setRates puts a link's new rates in force: the link's own node at once, by one message; the classes below it follow within a second, or
 // at once when they are promised more than there is now.
 func (e *Engine) setRates(ctx context.Context, w *wan, a *autoRate, rates qos.Rates) {
 	s := e.shaper
 	s.mu.Lock()
 	var changed []qos.Direction
+	wasBlind := a.blind()
 	for _, d := range []qos.Direction{qos.Up, qos.Down} {
 		was, is := a.rate[d], rates.Of(d)
 		if float64(max(was, is)-min(was, is)) >= smallStep*float64(was) {
@@ -204,7 +223,13 @@ func (e *Engine) setRates(ctx context.Context, w *wan, a *autoRate, rates qos.Ra
 		}
 		a.state[d], a.delay[d] = a.laws[d].State(), a.laws[d].Delay()
 	}
+	blind, text := a.blind(), stateText(a)
 	s.mu.Unlock()
+	if blind != wasBlind {
+		e.health.Put(blind, observe.Warning{Code: "rate-blind", Subject: w.config.Name, Severity: observe.Info,
+			Text: fmt.Sprintf("The rate of %s cannot be found out: %s.", w.config.Name, text),
+			Fix:  "If the link always carries the same, set shape: {mode: fixed} and its rate; else name reflectors that are near."})
+	}
 	if len(changed) == 0 {
 		return
 	}

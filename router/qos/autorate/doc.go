@@ -15,6 +15,8 @@
 // up it counts what goes in; but what was sent in a time t comes out in t plus the growth of the delay, so the delays tell
 // the rest.
 //
+// A modem's signal is a hint: what it rules out (Ceiling) is not tried on the way down.
+//
 // A law begins with a second at its least rate, in which the reflectors answer without a queue of our own making.
 //
 // # What can go wrong
