@@ -18,6 +18,7 @@ import (
 	"github.com/trenza-router/trenza/hal/modem"
 	"github.com/trenza-router/trenza/hal/networkmanager"
 	"github.com/trenza-router/trenza/hal/openwrt"
+	"github.com/trenza-router/trenza/hal/wifi"
 )
 
 // Kernel is what is asked of the machine under the services.
@@ -32,6 +33,7 @@ type Options struct {
 	Kernel Kernel
 	Bus    string // address of the services' bus; "" is the system's
 	Ubus   string // socket of OpenWrt's message bus; "" is its usual place
+	WiFi   string // folder of wpa_supplicant's sockets; "" is its usual place
 	Sysfs  string // mount point; "" is /sys
 	Log    *slog.Logger
 }
@@ -42,6 +44,7 @@ type Hardware struct {
 	bus      *bus.Bus
 	manager  *networkmanager.Client
 	netifd   *openwrt.Client
+	stations *wifi.Client
 	modems   *modem.Client
 	sessions *modem.Sessions
 
@@ -66,7 +69,7 @@ func New(o Options) *Hardware {
 	}
 	b := bus.New(o.Bus)
 	return &Hardware{
-		options: o, bus: b, manager: networkmanager.New(b), netifd: openwrt.New(o.Ubus), modems: modem.New(b, linux.LinkPlace), sessions: modem.NewSessions(o.Log),
+		options: o, bus: b, manager: networkmanager.New(b), netifd: openwrt.New(o.Ubus), stations: wifi.New(o.WiFi), modems: modem.New(b, linux.LinkPlace), sessions: modem.NewSessions(o.Log),
 		sentence: map[string]string{},
 	}
 }
@@ -108,17 +111,21 @@ func (h *Hardware) LinkDevices(ctx context.Context) ([]hal.LinkDevice, error) {
 	return withPeers(merge(devices, h.managed, h.told, h.parts), peers), nil
 }
 
-// ask asks the machine's network service: NetworkManager, or OpenWrt's netifd where the other is not.
+// ask asks the machine's network service: NetworkManager, OpenWrt's netifd where that is not, or wpa_supplicant alone.
 func (h *Hardware) ask(ctx context.Context) (service string, managed map[string]hal.LinkDevice, err error) {
 	managed, err = h.manager.Devices(ctx)
 	if !errors.Is(err, hal.ErrUnsupported) {
 		return "NetworkManager", managed, err
 	}
 	all, uerr := h.netifd.Devices(ctx)
-	if errors.Is(uerr, hal.ErrUnsupported) {
+	if !errors.Is(uerr, hal.ErrUnsupported) {
+		return "netifd", all, uerr
+	}
+	all, serr := h.stations.Devices(ctx)
+	if errors.Is(serr, hal.ErrUnsupported) {
 		return "NetworkManager", nil, err
 	}
-	return "netifd", all, uerr
+	return "wpa_supplicant", all, serr
 }
 
 // settle is how long a network service may take after its start until it manages what it managed before.
@@ -225,7 +232,7 @@ func withPeers(all []hal.LinkDevice, peers map[string]netip.Addr) []hal.LinkDevi
 func overlay(d, owner hal.LinkDevice) hal.LinkDevice {
 	d.Owner, d.Detail, d.Metered, d.WiFi = owner.Owner, owner.Detail, owner.Metered, owner.WiFi
 	d.Addrs, d.Gateways, d.DNS, d.Prefix = owner.Addrs, owner.Gateways, owner.DNS, owner.Prefix
-	d.State = owner.State
+	d.State, d.OurDHCP = owner.State, owner.OurDHCP
 	if d.Kind == hal.LinkPPP || d.Kind == hal.LinkVLAN {
 		if owner.Parent != "" {
 			d.Parent = owner.Parent
@@ -296,14 +303,16 @@ func (h *Hardware) Conflicts(ctx context.Context) ([]hal.Conflict, error) {
 	return h.netifd.Conflicts(ctx)
 }
 
-// either is what NetworkManager does, or netifd where the other is not.
-func either(manager, netifd func() error) error {
+// either is what NetworkManager does, or where it is not, what the first of the others does that is there.
+func either(manager func() error, others ...func() error) error {
 	err := manager()
 	if !errors.Is(err, hal.ErrUnsupported) {
 		return err
 	}
-	if uerr := netifd(); !errors.Is(uerr, hal.ErrUnsupported) {
-		return uerr
+	for _, f := range others {
+		if oerr := f(); !errors.Is(oerr, hal.ErrUnsupported) {
+			return oerr
+		}
 	}
 	return err
 }
@@ -324,23 +333,27 @@ func (h *Hardware) needs(err error, pkg, what string) error {
 
 // ScanWiFi implements hal.WiFi.
 func (h *Hardware) ScanWiFi(ctx context.Context, device string) ([]hal.Network, error) {
-	all, err := h.manager.Scan(ctx, device)
-	if errors.Is(err, hal.ErrUnsupported) {
-		if heard, uerr := h.netifd.Scan(ctx, device); uerr == nil || !errors.Is(uerr, hal.ErrUnsupported) {
-			return heard, uerr
+	var all []hal.Network
+	by := func(scan func(context.Context, string) ([]hal.Network, error)) func() error {
+		return func() (err error) {
+			all, err = scan(ctx, device)
+			return err
 		}
 	}
+	err := either(by(h.manager.Scan), by(h.netifd.Scan), by(h.stations.Scan))
 	return all, h.needs(err, "network-manager", "WiFi links")
 }
 
 // JoinWiFi implements hal.WiFi.
 func (h *Hardware) JoinWiFi(ctx context.Context, device string, r hal.JoinRequest) error {
-	err := either(func() error { return h.manager.Join(ctx, device, r) }, func() error { return h.netifd.Join(ctx, device, r) })
+	err := either(func() error { return h.manager.Join(ctx, device, r) }, func() error { return h.netifd.Join(ctx, device, r) },
+		func() error { return h.stations.Join(ctx, device, r) })
 	return h.needs(err, "network-manager", "WiFi links")
 }
 
 // ForgetWiFi implements hal.WiFi.
 func (h *Hardware) ForgetWiFi(ctx context.Context, device, ssid string) error {
-	err := either(func() error { return h.manager.Forget(ctx, device, ssid) }, func() error { return h.netifd.Forget(ctx, device, ssid) })
+	err := either(func() error { return h.manager.Forget(ctx, device, ssid) }, func() error { return h.netifd.Forget(ctx, device, ssid) },
+		func() error { return h.stations.Forget(ctx, device, ssid) })
 	return h.needs(err, "network-manager", "WiFi links")
 }
