@@ -2,9 +2,9 @@
 //
 // It owns everything between the packet device and the sockets of the links, except encryption and the sockets themselves: the
 // rate of each path (rate.go), what is on its way (ledger.go), the queue at the entrance (entrance.go), the choice of a path
-// (scheduler.go), the queues of classes (class.go), what is made from repairs (repair.go), the judgement that a path is dead (suspect.go), what the receiver reports (receipt.go), the order of what comes out
-// (order.go), and the frames that all of it travels in (frame.go). Core ties them together; docs/BOND.md is the specification of the
-// wire format and of the control law.
+// (scheduler.go), the queues of classes (class.go), what is made from repairs (repair.go), the judgement that a path is dead (suspect.go),
+// what the receiver reports (receipt.go), the order of what comes out (order.go), and the frames that all of it travels in (frame.go). Core ties
+// them together; docs/BOND.md is the specification of the wire format and of the control law.
 //
 // # Time and locks
 //
