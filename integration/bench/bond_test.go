@@ -45,6 +45,12 @@ type bonded struct {
 // newBonded joins the two by links of these settings; by a plain cable when there are none.
 func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 	b.Helper()
+	return newBondedAs(b, "", nil, settings...)
+}
+
+// newBondedAs has further lines in the relay's configuration, and links on which UDP is blocked.
+func newBondedAs(b *testing.B, lines string, barred []int, settings ...emulator.Settings) *bonded {
+	b.Helper()
 	w := &bonded{b: b, router: newMachine(b), far: newMachine(b)}
 	dir := folder(b)
 	w.far.Run("ip address add " + bondRelay + "/32 dev lo")
@@ -58,7 +64,10 @@ func newBonded(b *testing.B, settings ...emulator.Settings) *bonded {
 		w.plain()
 		paths = []string{"{device: wan0}"}
 	}
-	relay := w.file(dir, "relay.yaml", fmt.Sprintf("public: [%s:51900]\nstate: %s/relay\nlog_level: warn\n", bondRelay, dir))
+	for _, i := range barred {
+		w.router.nft(fmt.Sprintf("table inet hotel%d { chain in { type filter hook input priority 0; iifname wan%[1]d meta l4proto udp drop; }; }", i))
+	}
+	relay := w.file(dir, "relay.yaml", fmt.Sprintf("public: [%s:51900]\nstate: %s/relay\nlog_level: warn\n%s\n", bondRelay, dir, lines))
 	w.ends = append(w.ends, w.start(w.far, filepath.Join(dir, "relay.log"), "relay", "--config", relay).Process.Pid)
 	var code []byte
 	w.until("the relay gives out a code", func() (err error) {

@@ -1,12 +1,16 @@
 package relay_test
 
 import (
+	"crypto/tls"
+	"io"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/trenza-router/trenza/hal/haltest"
+	"github.com/trenza-router/trenza/router/bond/https"
 	"github.com/trenza-router/trenza/router/bond/tunnel"
 	"github.com/trenza-router/trenza/router/relay"
 )
@@ -67,6 +71,53 @@ func TestWeb(t *testing.T) {
 		p.until("the path goes over the web site", over("tcp443"))
 		passes("UDP blocked again")
 	})
+}
+
+// TestInspected: where UDP is blocked and a proxy opens TLS the router refuses it, and says who it was; it does not join through the proxy, which
+// passes everything on to the relay.
+func TestInspected(t *testing.T) {
+	haltest.InNamespace(t, func(t *testing.T) {
+		blockUDP(t)
+		text, err := https.NewCertificate([]string{"inspector.hotel.example"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := tls.X509KeyPair(text, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := tls.Listen("tcp", "127.0.0.2:443", &tls.Config{Certificates: []tls.Certificate{pair}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go inspect(c)
+			}
+		}()
+		p := newPair(t, "listen: [\"127.0.0.1:51900\"]\npublic: [\"127.0.0.2:51900\"]\nstate: %s\nhttps: {listen: [\"127.0.0.1:443\"]}\n")
+		s := p.until("the reason in the status", func(s tunnel.Status) bool { return strings.Contains(s.Trouble, "inspector.hotel.example") })
+		if s.Joined || len(s.Paths) > 0 {
+			t.Errorf("the router has joined through the proxy: %+v", s)
+		}
+	})
+}
+
+// inspect passes a connection on to the relay's web site and reads along.
+func inspect(c net.Conn) {
+	defer c.Close()
+	on, err := tls.Dial("tcp", "127.0.0.1:443", &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer on.Close()
+	go func() { _, _ = io.Copy(on, c); _ = on.Close() }()
+	_, _ = io.Copy(c, on)
 }
 
 // TestWebConfig: what a relay's web site needs is asked for, and what it makes itself is kept.

@@ -254,7 +254,7 @@ func (r *Router) say(now time.Duration) {
 	}
 	r.hello = hello
 	if r.tries++; r.tries > 3 && r.trouble == "" && len(r.strands) > 0 {
-		r.complain(fmt.Sprintf("the relay %s does not answer: it is off, its address is another one now, UDP is blocked on the way, it does not know this router, or another one uses this one's key (then ask for a new code)%s", r.relay.Addresses[0], r.streamTrouble()))
+		r.complain(fmt.Sprintf("the relay %s does not answer: it is off, its address is another one now, UDP is blocked on the way, it does not know this router, or another one uses this one's key (then ask for a new code)", r.relay.Addresses[0]))
 	}
 	thrifty := r.tries == 1 && slices.ContainsFunc(r.strands, func(s *strand) bool { return !s.Metered && !r.line.ways[s.ID].closed })
 	for _, p := range r.strands {

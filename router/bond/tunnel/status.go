@@ -76,6 +76,9 @@ func (r *Router) Status(ctx context.Context) (s Status, err error) {
 		s = Report(r.line, now)
 		s.MTU = r.size
 		s.Relay, s.Trouble = r.relay.Relay.String(), r.trouble
+		if s.Trouble != "" {
+			s.Trouble += r.streamTrouble()
+		}
 		if r.settled != nil {
 			s.IPv4, s.IPv6 = r.settled.IPv4, r.settled.IPv6
 		}
