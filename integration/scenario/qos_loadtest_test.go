@@ -47,14 +47,14 @@ func TestLoadTest(t *testing.T) {
 		phase api.LoadPhase
 		rate  float64
 	}{{"down", r.Down, load(50e6)}, {"up", r.Up, load(10e6)}} {
-		if float64(p.phase.Rate) < p.rate/4 || float64(p.phase.Rate) > p.rate*1.1 {
+		if float64(p.phase.Rate) < p.rate/8 || float64(p.phase.Rate) > p.rate*1.5 {
 			t.Errorf("%s: %d bit/s through a link of %.0f", p.name, p.phase.Rate, p.rate)
 		}
 		if p.phase.Pings == 0 {
 			t.Errorf("%s: no ping was answered", p.name)
 		}
 	}
-	if added := r.Up.P95Ms - r.Idle.MedianMs; added < 50 {
+	if added := r.Up.P95Ms - r.Idle.MedianMs; added < 20 {
 		t.Errorf("a full buffer of a megabyte adds %.0f ms: the test measures nothing", added)
 	}
 	if svg, err := os.ReadFile(picture); err != nil || !strings.Contains(string(svg), "grade "+r.Grade) {

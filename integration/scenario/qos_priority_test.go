@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -127,6 +128,7 @@ func TestPriorityUnderLoad(t *testing.T) {
 			t.Errorf("%s has no class of its own: %v", device, busy)
 		}
 	}
+	t.Logf("the router's queues: %v", with.queues(t))
 	if err := with.House.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,4 +150,20 @@ func TestPriorityUnderLoad(t *testing.T) {
 			t.Errorf("%s adds %v to the phone's delay with shaping and %v without: want at most a third", d.name, d.with, d.plain)
 		}
 	}
+}
+
+// queues counts the router's queueing disciplines by kind: the kernel decides what a class's packets wait in.
+func (h *house) queues(t *testing.T) map[string]int {
+	t.Helper()
+	text, err := h.Lab.Router().Command(t.Context(), "tc", "qdisc", "show").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 1 {
+			out[words[1]]++
+		}
+	}
+	return out
 }

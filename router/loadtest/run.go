@@ -287,6 +287,9 @@ func (s *phaseSum) load() Load {
 	if s.all > 0 {
 		l.LostPart = float64(s.lost) / float64(s.all)
 	}
+	if !s.lastAt.After(s.firstAt) { // the machine stood still: what came after the load is better than nothing
+		s.lastAt, s.lastBytes = s.at, s.bytes
+	}
 	if span := s.lastAt.Sub(s.firstAt).Seconds(); span > 0 && s.lastBytes >= s.firstBytes {
 		l.Rate = uint64(float64(s.lastBytes-s.firstBytes) * 8 / span)
 	}
