@@ -44,6 +44,7 @@ export interface AskOptions {
   query?: Query
   json?: unknown
   text?: string // sent as YAML
+  form?: FormData
   signal?: AbortSignal
   patience?: number
 }
@@ -58,7 +59,7 @@ export async function ask<T>(path: string, o: AskOptions = {}): Promise<T> {
     response = await fetch(address(path, o.query), {
       method: o.method ?? 'GET',
       headers: o.json !== undefined ? {'Content-Type': 'application/json'} : o.text !== undefined ? {'Content-Type': 'application/yaml'} : undefined,
-      body: o.json !== undefined ? JSON.stringify(o.json) : o.text,
+      body: o.json !== undefined ? JSON.stringify(o.json) : (o.form ?? o.text),
       signal: o.signal ? AbortSignal.any([o.signal, timeout]) : timeout,
       credentials: 'same-origin',
       cache: 'no-store',
@@ -67,6 +68,7 @@ export async function ask<T>(path: string, o: AskOptions = {}): Promise<T> {
     if (o.signal?.aborted) throw err
     throw new Refusal(0, '')
   }
+  if (response.ok && response.headers.get('Content-Type')?.match(/octet-stream|gzip/)) return (await response.blob()) as T
   const body: unknown = response.headers.get('Content-Type')?.includes('json') ? await response.json().catch(() => null) : null
   if (!response.ok) {
     const said = body as {message?: string; problems?: string[]; code?: string; retryMs?: number} | null

@@ -12,6 +12,12 @@ const loaders = {
   es: () => import('../texts/es.json'),
   zh: () => import('../texts/zh.json'),
 }
+/** Words that no first visit needs: those of screens that are fetched when they are opened. */
+const later = {
+  en: () => import('../texts/later.en.json'),
+  es: () => import('../texts/later.es.json'),
+  zh: () => import('../texts/later.zh.json'),
+}
 export type Language = keyof typeof loaders
 
 /** Every language by the name that its speakers give it. */
@@ -24,6 +30,8 @@ class Speech {
   /** The locale of numbers and dates: the browser's own variant of the language, such as es-MX. */
   locale = $state('en')
   words = $state.raw<Words>({})
+  /** The later words are here, too. */
+  whole = false
 }
 export const speech = new Speech()
 
@@ -35,12 +43,23 @@ export function preferred(stored: string | null, wanted: readonly string[]): Lan
 }
 
 export async function speak(language: Language, keep = false): Promise<void> {
-  const words = (await loaders[language]()).default as Words
-  speech.words = words
+  const [first, rest] = await Promise.all([loaders[language](), speech.whole ? later[language]() : undefined])
+  speech.words = {...first.default, ...rest?.default} as Words
   speech.language = language
   speech.locale = navigator.languages.find((l) => l.toLowerCase().split('-')[0] === language) ?? language
   document.documentElement.lang = language === 'zh' ? 'zh-Hans' : language
   if (keep) localStorage.setItem(STORED, language)
+}
+
+/** Fetches the later words; a screen that says them waits for it. */
+export async function whole(): Promise<void> {
+  while (!speech.whole) {
+    const language = speech.language
+    const rest = (await later[language]()).default as Words
+    if (language !== speech.language) continue
+    speech.words = {...speech.words, ...rest}
+    speech.whole = true
+  }
 }
 
 export const begin = () => speak(preferred(localStorage.getItem(STORED), navigator.languages))

@@ -658,4 +658,75 @@ export interface Texts {
   'setup.next': undefined
   'setup.skip': undefined
   'setup.open': undefined
+  'backup.title': undefined
+  'backup.make': undefined
+  'backup.text': undefined
+  'backup.makeIt': undefined
+  'backup.makeTitle': undefined
+  'backup.history': undefined
+  'backup.historyText': undefined
+  'backup.secrets': undefined
+  'backup.secretsText': undefined
+  'backup.passphrase': undefined
+  'backup.passphraseMay': undefined
+  'backup.passphraseText': {n: number}
+  'backup.plainText': undefined
+  'restore.title': undefined
+  'restore.text': undefined
+  'restore.choose': undefined
+  'restore.pick': undefined
+  'restore.none': undefined
+  'restore.passphrase': undefined
+  'restore.looking': undefined
+  'restore.open': undefined
+  'restore.made': {time: string | number; version: string | number}
+  'restore.cannot': undefined
+  'restore.user.added': undefined
+  'restore.user.changed': undefined
+  'restore.user.removed': undefined
+  'restore.keeps': undefined
+  'restore.devices': {n: number}
+  'restore.history': undefined
+  'restore.secrets': undefined
+  'restore.sameRules': undefined
+  'restore.trial': undefined
+  'restore.config': undefined
+  'restore.configSave': undefined
+  'restore.begin': undefined
+  'restore.starting': undefined
+  'restore.startingText': undefined
+  'restore.keepTitle': undefined
+  'restore.keepText': {time: string | number}
+  'restore.keep': undefined
+  'restore.kept': undefined
+  'restore.wentBack': undefined
+  'restore.others': {name: string | number}
+  'restore.failed': {why: string | number}
+  'support.title': undefined
+  'support.text': undefined
+  'support.make': undefined
+  'tokens.title': undefined
+  'tokens.add': undefined
+  'tokens.none': undefined
+  'tokens.made': undefined
+  'tokens.once': undefined
+  'tokens.copy': undefined
+  'tokens.copied': undefined
+  'tokens.name': undefined
+  'tokens.nameText': undefined
+  'tokens.may': undefined
+  'tokens.scope.read': undefined
+  'tokens.scope.rules': undefined
+  'tokens.scope.control': undefined
+  'tokens.scopeText.read': undefined
+  'tokens.scopeText.rules': undefined
+  'tokens.scopeText.control': undefined
+  'tokens.life': undefined
+  'tokens.days': {n: number}
+  'tokens.until': {time: string | number}
+  'tokens.forever': undefined
+  'tokens.remove': undefined
+  'tokens.sure': undefined
+  'tokens.gone': {name: string | number}
+  'tokens.noted': undefined
 }
