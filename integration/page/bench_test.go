@@ -3,8 +3,10 @@ package page
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +48,8 @@ func (b *bench) handler() http.Handler {
 	mux.HandleFunc("GET /policy", b.policy)
 	mux.HandleFunc("GET /trial", b.trial)
 	mux.HandleFunc("POST /forbidden", b.forbidden)
+	mux.HandleFunc("POST /watch", b.watch)
+	mux.HandleFunc("POST /visitor", b.visitor)
 	mux.HandleFunc("POST /traffic", b.traffic)
 	return mux
 }
@@ -104,6 +108,29 @@ func (b *bench) policy(w http.ResponseWriter, r *http.Request) {
 func (b *bench) forbidden(w http.ResponseWriter, r *http.Request) {
 	_, err := b.h.Agent("tv").HTTP(r.Context(), client.HTTP{Target: client.Target{Host: "www.bet365.com", Port: 443, Family: client.V4}, Timeout: 5 * time.Second}, nil)
 	b.answer(w, map[string]bool{"refused": err != nil})
+}
+
+// watch lets the TV call a video service, and tells whether it was refused.
+func (b *bench) watch(w http.ResponseWriter, r *http.Request) {
+	_, err := b.h.Agent("tv").HTTP(r.Context(), client.HTTP{Target: client.Target{Host: "www.youtube.com", Port: 443, Family: client.V4}, Timeout: 5 * time.Second}, nil)
+	b.answer(w, map[string]bool{"refused": err != nil})
+}
+
+// visitor brings a device that the house has never seen into its network: an interface with an Ethernet address of its own, which asks for an address as any phone does.
+func (b *bench) visitor(w http.ResponseWriter, r *http.Request) {
+	host := b.h.Lab.Host("tv")
+	fail := func(err error) { http.Error(w, err.Error(), http.StatusInternalServerError) }
+	for _, line := range []string{"link add visitor0 link eth0 address 5e:10:ca:00:77:77 type macvlan mode bridge", "link set visitor0 up"} {
+		if out, err := host.Command(r.Context(), "ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			fail(fmt.Errorf("ip %s: %w: %s", line, err, out))
+			return
+		}
+	}
+	if _, err := host.RequestLease(r.Context(), "visitor0", "visitor", netip.Addr{}); err != nil {
+		fail(err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // trial tells of the trial that runs, asked in the same way.

@@ -40,8 +40,9 @@ type Compiled struct {
 	links     []string // Known.Links, then the others that the policy names, sorted
 	linkBits  map[string]linkSet
 	allLinks  linkSet
-	schedules []schedule // distinct ones; nil is not among them
-	edges     []int      // minutes of the week when one of them goes on or off, sorted
+	schedules []schedule  // distinct ones; nil is not among them
+	moments   []time.Time // at which some rule's From or Until comes, sorted
+	edges     []int       // minutes of the week when one of them goes on or off, sorted
 
 	subjects map[string]Subject
 	everyone []int32            // rules for every device of the LAN
@@ -241,6 +242,11 @@ func (c *Compiled) indexSchedules() {
 	edges := map[int]struct{}{}
 	seen := map[string]schedule{}
 	for i := range c.rules {
+		for _, m := range []time.Time{c.rules[i].From, c.rules[i].Until} {
+			if !m.IsZero() {
+				c.moments = append(c.moments, m)
+			}
+		}
 		s := c.rules[i].schedule
 		if s == nil {
 			continue
@@ -257,6 +263,7 @@ func (c *Compiled) indexSchedules() {
 		}
 	}
 	c.edges = slices.Sorted(maps.Keys(edges))
+	slices.SortFunc(c.moments, time.Time.Compare)
 }
 
 func (c *Compiled) indexSubjects() {
@@ -338,7 +345,7 @@ func (c *Compiled) Active(s Subject, at time.Time) []int {
 		for ; word != 0; word &= word - 1 {
 			i := n*64 + bits.TrailingZeros64(word)
 			r := &c.rules[i]
-			if r.schedule.holds(minute) && (r.Tier != User || r.Owner == s.Person) {
+			if r.schedule.holds(minute) && r.awake(at) && (r.Tier != User || r.Owner == s.Person) {
 				out = append(out, i)
 			}
 		}

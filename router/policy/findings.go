@@ -50,7 +50,7 @@ func (c *finder) findPrevailing(b int) {
 	for a := range c.rules {
 		winner := &c.rules[a]
 		both := aspects & winner.aspects
-		if a == b || both == 0 || !c.reach[a].covers(c.reach[b]) || !winner.schedule.contains(loser.schedule) ||
+		if a == b || both == 0 || !c.reach[a].covers(c.reach[b]) || winner.bounded() || !winner.schedule.contains(loser.schedule) ||
 			!c.whatCovers(winner, loser) {
 			continue
 		}

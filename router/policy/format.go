@@ -221,6 +221,8 @@ func ruleFields(r Rule) (m mappingValue) {
 	m.mapping("who", whoFields(r.Who))
 	m.mapping("what", whatFields(r.What))
 	addList(&m, "when", r.When, Window.String)
+	m.text("from", formatMoment(r.From))
+	m.text("until", formatMoment(r.Until))
 	if r.Steer != nil {
 		m.mapping("steer", steerFields(*r.Steer, r.Force == Bound))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -399,4 +400,17 @@ func values[T any](d *document, n ast.Node, path, field, what string, parse func
 		}
 	})
 	return out
+}
+
+// moment reads a moment of RFC 3339.
+func (d *document) moment(n ast.Node, field string) time.Time {
+	text, ok := d.text(n, field, "a moment like 2026-11-30T21:30:00+01:00")
+	if !ok {
+		return time.Time{}
+	}
+	at, err := parseMoment(text)
+	if err != nil {
+		d.bad(n, field, "%v", err)
+	}
+	return at
 }

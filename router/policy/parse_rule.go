@@ -103,6 +103,8 @@ func (d *document) rule(n ast.Node, path string, r Rule) Rule {
 		{"when", func(n ast.Node, path string) {
 			r.When = values(d, n, path, "when", "a window like mon-fri 08:00-14:00", parseWindow)
 		}},
+		{"from", func(n ast.Node, _ string) { r.From = d.moment(n, "from") }},
+		{"until", func(n ast.Node, _ string) { r.Until = d.moment(n, "until") }},
 		{"steer", func(n ast.Node, path string) { r.Steer = d.steer(n, path) }},
 		{"qos", func(n ast.Node, path string) { r.QoS = d.qos(n, path) }},
 		{"filter", func(n ast.Node, path string) { r.Filter = d.filter(n, path) }},

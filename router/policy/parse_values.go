@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/idna"
 
@@ -184,4 +185,20 @@ func parseDays(s string) (uint8, error) {
 		}
 	}
 	return days, nil
+}
+
+// parseMoment reads a moment of RFC 3339, to the second.
+func parseMoment(s string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, fmt.Errorf("%q is not a moment; write it like 2026-11-30T21:30:00+01:00", s)
+	}
+	return at.UTC().Truncate(time.Second), nil
+}
+
+func formatMoment(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
 }

@@ -358,6 +358,15 @@ func TestNextChange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := policytest.Policy(3, 0).Draw(t, "policy")
 		p.TimeZone = rapid.SampledFrom(zones).Draw(t, "zone")
+		for i := range p.Main { // only whole minutes are looked at
+			r := &p.Main[i]
+			r.From, r.Until = r.From.Truncate(time.Minute), r.Until.Truncate(time.Minute)
+			if !r.Until.IsZero() && !r.Until.After(r.From) {
+				r.Until = r.From.Add(time.Minute)
+			}
+		}
+		// A rule that sleeps may have a schedule that goes on: waking for it early is no harm, being late is.
+		exact := !slices.ContainsFunc(p.Main, func(r policy.Rule) bool { return !r.From.IsZero() || !r.Until.IsZero() })
 		c := mustCompile(t, p)
 		offset := rapid.IntRange(0, 21*24*60).Draw(t, "minute")
 		at := rapid.SampledFrom(starts).Draw(t, "start").Add(time.Duration(offset)*time.Minute + 7*time.Second)
@@ -370,13 +379,13 @@ func TestNextChange(t *testing.T) {
 		was := state(at)
 		for m := at.Truncate(time.Minute).Add(time.Minute); m.Before(at.Add(8 * 24 * time.Hour)); m = m.Add(time.Minute) {
 			if state(m) != was {
-				if !m.Equal(got) {
+				if !m.Equal(got) && (exact || got.IsZero() || got.After(m)) {
 					t.Fatalf("after %v: %v, want %v", at, got, m)
 				}
 				return
 			}
 		}
-		if !got.IsZero() && got.Before(at.Add(8*24*time.Hour)) {
+		if exact && !got.IsZero() && got.Before(at.Add(8*24*time.Hour)) {
 			t.Fatalf("after %v: %v, but nothing changes", at, got)
 		}
 	})
@@ -396,7 +405,8 @@ func activeWindows(p policy.Policy, local time.Time) string {
 				on = on || w.Days&today != 0 && minute >= w.From || w.Days&yesterday != 0 && minute < w.To
 			}
 		}
-		out = append(out, map[bool]byte{true: '1', false: '0'}[on])
+		asleep := local.Before(r.From) || !r.Until.IsZero() && !local.Before(r.Until)
+		out = append(out, map[bool]byte{true: '1', false: '0'}[on && !asleep || r.Disabled])
 	}
 	return string(out)
 }

@@ -134,9 +134,27 @@ func minuteOfWeek(local time.Time) int {
 	return int(local.Weekday())*minutesPerDay + local.Hour()*60 + local.Minute()
 }
 
-// NextChange is the next moment after at when the schedule of some rule starts or ends; the zero time if none ever does.
-// A clock change counts if it starts or ends a schedule.
+// awake tells whether a moment is within the rule's From and Until.
+func (r *Rule) awake(at time.Time) bool {
+	return !at.Before(r.From) && (r.Until.IsZero() || at.Before(r.Until))
+}
+
+// bounded tells whether the rule has a moment to begin or to end at.
+func (r *Rule) bounded() bool { return !r.From.IsZero() || !r.Until.IsZero() }
+
+// NextChange is the next moment after at when some rule begins or ends to hold, by its schedule or its bounds; the zero time if none ever does.
+// A clock change counts if it starts or ends a schedule, and so does the schedule of a rule that sleeps: nothing changes then.
 func (c *Compiled) NextChange(at time.Time) time.Time {
+	next := c.nextScheduled(at)
+	for _, m := range c.moments {
+		if m.After(at) && (next.IsZero() || m.Before(next)) {
+			return m
+		}
+	}
+	return next
+}
+
+func (c *Compiled) nextScheduled(at time.Time) time.Time {
 	if len(c.edges) == 0 {
 		return time.Time{}
 	}

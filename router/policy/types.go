@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/trenza-router/trenza/router/flow"
 )
@@ -71,6 +72,9 @@ type Rule struct {
 	Who      Who
 	What     What
 	When     []Window // empty: always
+	// From and Until are moments outside of which the rule sleeps, whatever When says: it holds from From on and before Until. Zero: no bound.
+	// They are whole seconds, in UTC.
+	From, Until time.Time
 
 	Steer  *Steer
 	QoS    *QoS

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/trenza-router/trenza/router/flow"
 )
@@ -236,6 +237,17 @@ func (c ruleCheck) checkWhen() {
 		}
 	}
 	twice(c.r.When, func(n int) { c.badAt("when", n, "is there twice") })
+	for _, m := range []struct {
+		field string
+		at    time.Time
+	}{{"from", c.r.From}, {"until", c.r.Until}} {
+		if y := m.at.UTC().Year(); !m.at.IsZero() && (y < 1970 || y > 9999 || m.at.Nanosecond() != 0) {
+			c.bad(m.field, "a moment lies between the years 1970 and 9999 and has whole seconds")
+		}
+	}
+	if !c.r.From.IsZero() && !c.r.Until.IsZero() && !c.r.From.Before(c.r.Until) {
+		c.bad("until", "the rule ends before it begins: until must be later than from")
+	}
 }
 
 // checkLinks checks names of links and remembers them; unknown ones are a warning.

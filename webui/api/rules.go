@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/trenza-router/trenza/router/engine"
 	"github.com/trenza-router/trenza/router/policy"
@@ -62,10 +63,18 @@ func list[T any](v []T) *[]T {
 	return &v
 }
 
+// moment is nil for the zero time: the field is then left out.
+func moment(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
 // ruleOf is a rule as the interface tells it.
 func ruleOf(r policy.Rule) Rule {
 	out := Rule{Id: r.ID, Name: some(r.Name), Force: some(RuleForce(r.Force.String())), Priority: some(r.Priority), Disabled: some(r.Disabled),
-		When: list(each(r.When, text)), Log: some(r.Log)}
+		When: list(each(r.When, text)), From: moment(r.From), Until: moment(r.Until), Log: some(r.Log)}
 	if w := r.Who; len(w.People)+len(w.Groups)+len(w.Devices) > 0 || w.Router {
 		out.Who = &RuleWho{People: list(w.People), Groups: list(w.Groups), Devices: list(w.Devices), Router: some(w.Router)}
 	}

@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"fmt"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -79,12 +80,26 @@ func UserRule(owner string) *rapid.Generator[policy.Rule] {
 	})
 }
 
+// moment draws one of the two weeks that Time draws from.
+func moment(t *rapid.T) time.Time {
+	return Time().Draw(t, "moment").Add(time.Duration(rapid.IntRange(0, 59).Draw(t, "second")) * time.Second)
+}
+
 // rule draws everything that both tiers have; the blank says tier and force.
 func rule(t *rapid.T, r policy.Rule) policy.Rule {
 	r.Name = rapid.SampledFrom([]string{"", "Calls: first", "# no 'comment'", "null", "ñandú 7", " spaces "}).Draw(t, "name")
 	r.Priority = rapid.SampledFrom([]int{0, 0, 0, 5, -5}).Draw(t, "priority")
 	r.Disabled = rapid.IntRange(0, 15).Draw(t, "disabled") == 0
 	r.When = windows(t)
+	switch rapid.IntRange(0, 23).Draw(t, "bounds") {
+	case 0:
+		r.From = moment(t)
+	case 1:
+		r.Until = moment(t)
+	case 2:
+		r.From = moment(t)
+		r.Until = r.From.Add(time.Duration(rapid.IntRange(1, 7200).Draw(t, "length")) * time.Second)
+	}
 	mode := false
 	aspects := rapid.IntRange(1, 7).Draw(t, "aspects")
 	if aspects&1 != 0 {

@@ -6,6 +6,7 @@ import {accessible, fits, speak, tour, worded} from './looks.mjs'
 import {MEMBER_SCREENS, SCREENS} from './screens.mjs'
 
 const ADMIN = 'Rosa', PASSWORD = 'three braided willow ropes'
+const SEAL = 'eleven slow canal boats'
 const MEMBER = 'Ana', MEMBERS = 'seven quiet copper kettles'
 
 const browser = await launch()
@@ -81,6 +82,24 @@ async function ruleFor(name, what, link) {
   await page.getByLabel('Of whom').selectOption('device:laptop')
   await page.getByLabel('Does what').selectOption('fixed')
   await page.getByLabel('Link', {exact: true}).selectOption(link)
+}
+
+/** The rules, also while the router starts anew. */
+const rules = () => until('the router answers', () => lab('/policy').catch(() => null), (p) => p !== null)
+
+/** Goes to an element with the Tab key, as somebody without a mouse does. */
+async function reach(p, target) {
+  await target.waitFor()
+  for (let i = 0; i < 150; i++) {
+    await p.keyboard.press('Tab')
+    if (await target.evaluate((e) => e === document.activeElement)) return
+  }
+  throw new Error(`the Tab key does not reach ${target}`)
+}
+
+async function press(p, target) {
+  await reach(p, target)
+  await p.keyboard.press('Enter')
 }
 
 let home // the link that the laptop's stream has by the rules that were kept
@@ -174,6 +193,124 @@ step('a kind of site is stopped for everyone by one button', async () => {
   await page.locator('button[aria-pressed=true]', {hasText: 'Gambling'}).waitFor()
 })
 
+step('a person is paused for a while, and bedtime is put off', async () => {
+  await open(page, 'people')
+  await page.getByRole('button', {name: 'Time off: Leo'}).click()
+  await accessible(page, 'time off')
+  await page.getByRole('button', {name: '1 h', exact: true}).click()
+  await page.getByText(/^Paused until/).first().waitFor()
+  assert.match((await lab('/policy')).text, /pause-leo[^]*until:/)
+  await page.getByRole('button', {name: 'Resume'}).click()
+  await page.getByRole('button', {name: '1 h', exact: true}).waitFor()
+  assert.doesNotMatch((await lab('/policy')).text, /pause-leo/)
+  await page.getByRole('button', {name: 'Set bedtime'}).click()
+  await page.getByRole('button', {name: '30 minutes more'}).click()
+  await page.getByText(/^Bedtime begins later once/).waitFor()
+  assert.match((await lab('/policy')).text, /bedtime-leo[^]*from:/)
+  await page.getByRole('button', {name: 'No bedtime'}).click()
+  await page.getByRole('button', {name: 'Set bedtime'}).waitFor()
+  await page.getByRole('button', {name: 'Close'}).first().click()
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'))
+})
+
+step('a paused device reaches nothing', async () => {
+  await until('the TV plays', () => lab('/watch', 'POST'), (b) => !b.refused)
+  await open(page, 'people/tv')
+  await page.getByRole('button', {name: 'Until I resume'}).click()
+  await page.getByRole('button', {name: 'Resume'}).waitFor()
+  await until('the TV is refused', () => lab('/watch', 'POST'), (b) => b.refused)
+  await page.getByRole('button', {name: 'Resume'}).click()
+  await until('the TV plays again', () => lab('/watch', 'POST'), (b) => !b.refused)
+  await page.getByRole('button', {name: 'Close'}).first().click()
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'))
+})
+
+step('a new device appears, and gets a name and a person', async () => {
+  await open(page, 'home')
+  await lab('/visitor', 'POST')
+  const note = page.locator('.note', {hasText: 'New on the network: visitor'})
+  await note.waitFor()
+  await accessible(page, 'a new device on Home')
+  await note.getByRole('link', {name: /^Whose is it/}).click()
+  await page.getByLabel('Name', {exact: true}).fill('Cousin’s phone')
+  await page.getByLabel('Whose it is').selectOption('leo')
+  await page.getByRole('button', {name: 'Save'}).click()
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'))
+  assert.match((await lab('/policy')).text, /Cousin’s phone[^]*owner: leo|owner: leo[^}]*Cousin’s phone/)
+  await open(page, 'home')
+  assert.equal(await page.getByText('New on the network').count(), 0)
+})
+
+step('the keyboard alone is enough to try a rule', async () => {
+  const {version} = await lab('/policy')
+  await open(page, 'home')
+  await press(page, page.locator('nav.side a', {hasText: 'Rules'}))
+  await stands(page)
+  await press(page, page.getByRole('button', {name: 'Add a rule'}))
+  await reach(page, page.getByLabel('Name (optional)'))
+  await page.keyboard.type('By keys alone')
+  await reach(page, page.getByLabel('Of whom'))
+  await page.keyboard.press('ArrowDown')
+  await press(page, page.getByRole('button', {name: 'Preview effects'}))
+  await page.getByRole('heading', {name: 'What will change'}).waitFor()
+  await press(page, page.getByRole('button', {name: 'Try for 60 seconds'}))
+  await page.getByRole('heading', {name: 'Keep this change?'}).waitFor()
+  await press(page, page.getByRole('button', {name: 'Go back now'}))
+  await page.getByText('The changes were not confirmed.').waitFor()
+  await press(page, page.getByRole('button', {name: 'Close'}).first())
+  assert.equal((await lab('/policy')).version, version)
+})
+
+step('a backup is restored on trial: it goes back, and it is kept', async () => {
+  const old = (await lab('/policy')).text
+  await open(page, 'settings')
+  await page.getByRole('button', {name: 'Make backup'}).click()
+  await page.getByLabel('The secrets of this box').check()
+  await page.getByLabel('Passphrase', {exact: true}).fill(SEAL)
+  await accessible(page, 'the form of a backup')
+  const download = page.waitForEvent('download')
+  await page.locator('dialog[open]').getByRole('button', {name: 'Make backup'}).click()
+  const file = await (await download).path()
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'))
+  const added = await page.evaluate(async (text) => (await fetch('/api/v1/policy', {method: 'PUT', headers: {'Content-Type': 'application/yaml'}, body: text})).status, old.replace('people:', 'people:\n  - {id: late, name: Late}'))
+  assert.equal(added, 200)
+  for (const keeps of [false, true]) {
+    await page.getByRole('button', {name: 'Choose a file…'}).click()
+    await page.locator('dialog[open] input[type=file]').setInputFiles(file)
+    await page.getByLabel('Its passphrase').fill(SEAL)
+    await page.getByRole('button', {name: 'Open it'}).click()
+    await page.getByText('Your own login stays as it is.').waitFor()
+    await accessible(page, 'what a backup would change')
+    await page.getByRole('button', {name: 'Restore and try'}).click()
+    await page.getByRole('heading', {name: 'Keep the restored backup?'}).waitFor()
+    assert.doesNotMatch((await rules()).text, /name: Late/)
+    await accessible(page, 'the question of a restored backup')
+    await page.getByRole('button', {name: keeps ? 'Keep it' : 'Go back now'}).click()
+    await page.getByText(keeps ? 'The backup is kept.' : 'The restored backup was not kept.').waitFor()
+    await page.waitForFunction(() => !document.querySelector('dialog[open]'))
+    const now = (await rules()).text
+    if (keeps) assert.equal(now, old)
+    else assert.match(now, /name: Late/)
+  }
+  await stands(page)
+})
+
+step('a program gets a key, and loses it', async () => {
+  await open(page, 'settings')
+  await page.getByRole('button', {name: 'Make a key'}).click()
+  await page.getByLabel('What it is for').fill('home automation')
+  await accessible(page, 'the form of a key')
+  await page.locator('dialog[open]').getByRole('button', {name: 'Make a key'}).click()
+  const secret = await page.locator('dialog[open] .secret').innerText()
+  const asks = (path) => fetch(process.env.PAGE + '/api/v1' + path, {headers: {Authorization: `Bearer ${secret}`}}).then((r) => r.status)
+  assert.deepEqual([await asks('/status'), await asks('/hardware/modem/messages')], [200, 403])
+  await page.getByRole('button', {name: 'I have copied it'}).click()
+  await page.getByRole('button', {name: 'Take back home automation'}).click()
+  await page.getByRole('button', {name: 'Yes, take back home automation'}).click()
+  await page.getByText('No program has a key of yours.').waitFor()
+  assert.equal(await asks('/status'), 401)
+})
+
 step('why says which rule decides', async () => {
   await open(page, 'apps')
   await page.getByRole('searchbox').fill('youtube')
@@ -236,6 +373,19 @@ step('a member sees only what is theirs, changes only that, and can become no mo
   await ana.page.getByRole('button', {name: 'Try for 60 seconds'}).click()
   await keep(ana.page)
   assert.match((await lab('/policy')).text, /My shop/)
+
+  // What the house does not allow is said where the rule is written, with the rule that stands above it.
+  await open(ana.page, 'rules')
+  await ana.page.getByRole('button', {name: 'Add a rule'}).click()
+  await ana.page.getByLabel('Name (optional)').fill('Films on the train')
+  await ana.page.getByLabel('What', {exact: true}).selectOption('video')
+  await ana.page.getByLabel('Does what').selectOption('fixed')
+  await ana.page.getByLabel('Link', {exact: true}).selectOption('lte')
+  await ana.page.getByRole('button', {name: 'Preview effects'}).click()
+  await ana.page.getByRole('heading', {name: 'What will change'}).waitFor()
+  await ana.page.getByText(/Video and updates never use the mobile data/).first().waitFor()
+  await accessible(ana.page, 'a rule that a bound refuses')
+  await ana.page.getByRole('button', {name: 'Discard'}).first().click()
 
   // What a member asks for is a rule as soon as an admin allows it.
   await open(ana.page, 'ask')

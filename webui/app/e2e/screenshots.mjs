@@ -1,4 +1,4 @@
-// A picture of every screen, phone and desktop, in a house that lives.
+// A picture of every screen, phone and desktop, in a house that lives. ONLY=home,settings takes fewer.
 import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {api, DESK, lab, launch, open, PAGE, PATIENCE, signIn, stands, visitor} from './browser.mjs'
@@ -8,6 +8,7 @@ const folder = process.env.SCREENSHOTS
 mkdirSync(folder, {recursive: true})
 const browser = await launch()
 const looks = [['desktop-light', DESK, 'light'], ['desktop-dark', DESK, 'dark'], ['phone-light', {width: 390, height: 844}, 'light'], ['phone-dark', {width: 390, height: 844}, 'dark']]
+const only = process.env.ONLY?.split(',')
 const PASSWORD = 'three braided willow ropes'
 
 async function picture(page, name) {
@@ -20,7 +21,7 @@ async function series(name, screens, prefix) {
   for (const [look, size, scheme] of looks) {
     const {page, context} = await visitor(browser, {size, scheme})
     await signIn(page, name, PASSWORD)
-    for (const at of screens) {
+    for (const at of screens.filter((s) => !only || only.includes(s))) {
       await open(page, at)
       await page.waitForTimeout(300) // the strands of the navigation arrive
       await picture(page, `${prefix}${at.replaceAll('/', '-')}-${look}`)

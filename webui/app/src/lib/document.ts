@@ -39,6 +39,8 @@ export interface Rule {
   who?: {devices?: string[]; people?: string[]; groups?: string[]; router?: boolean}
   what?: {apps?: string[]; categories?: string[]; domains?: string[]; addresses?: string[]; services?: string[]; dscp?: unknown[]}
   when?: string[]
+  from?: string
+  until?: string
   steer?: RuleSteer
   qos?: RuleQoS
   filter?: RuleFilter
@@ -88,8 +90,28 @@ export function freeID(words: string, taken: Iterable<string>): string {
 
 export const ruleIDs = (v: PolicyDocument) => [...(v.house ?? []), ...Object.values(v.personal ?? {}).flat()].map((r) => r.id)
 
-/** The house rule that pauses a person, if there is one. */
-export const pauseOf = (v: PolicyDocument, person: string) => v.house?.find((r) => r.id === `pause-${person}`)
+/** Names a device in the document, unless it is there, and gives back its id. */
+export function nameDevice(doc: Document, value: PolicyDocument, d: {id: string; hostname?: string; macs: string[]; addrs: string[]}, words = '', owner = ''): string {
+  const known = value.devices?.find((x) => x.id === d.id || x.macs?.some((m) => d.macs.includes(m.toLowerCase())))
+  if (known) return known.id
+  const id = freeID(words || d.hostname || 'device', (value.devices ?? []).map((x) => x.id))
+  const fresh = {id, ...(words ? {name: words} : {}), ...(owner ? {owner} : {}), ...(d.macs.length ? {macs: d.macs} : {addresses: d.addrs})}
+  if (value.devices?.length) doc.addIn(['devices'], doc.createNode(fresh))
+  else doc.setIn(['devices'], doc.createNode([fresh]))
+  return id
+}
+
+/** Puts a house rule in the place of the one with its id, or adds it. */
+export function putHouseRule(doc: Document, value: PolicyDocument, rule: Rule) {
+  const i = value.house?.findIndex((r) => r.id === rule.id) ?? -1
+  if (i >= 0) doc.setIn(['house', i], doc.createNode(rule))
+  else addRule(doc, value, '', rule)
+}
+
+export function removeHouseRule(doc: Document, value: PolicyDocument, id: string) {
+  const i = value.house?.findIndex((r) => r.id === id) ?? -1
+  if (i >= 0) doc.deleteIn(['house', i])
+}
 
 export function setRule(doc: Document, path: (string | number)[], rule: Rule) {
   doc.setIn(path, doc.createNode(rule))

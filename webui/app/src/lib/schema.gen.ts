@@ -1977,12 +1977,22 @@ export interface components {
              * @enum {string}
              */
             force?: "must" | "bound" | "default";
+            /**
+             * Format: date-time
+             * @description Until then the rule sleeps, whatever when says.
+             */
+            from?: string;
             id: string;
             log?: boolean;
             name?: string;
             priority?: number;
             qos?: components["schemas"]["RuleQos"];
             steer?: components["schemas"]["RuleSteer"];
+            /**
+             * Format: date-time
+             * @description From then on the rule sleeps for good.
+             */
+            until?: string;
             what?: components["schemas"]["RuleWhat"];
             when?: string[];
             who?: components["schemas"]["RuleWho"];

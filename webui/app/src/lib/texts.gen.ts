@@ -327,7 +327,6 @@ export interface Texts {
   'people.new': undefined
   'people.noDevices': undefined
   'people.none': undefined
-  'people.pause': undefined
   'people.resume': undefined
   'people.isPaused': undefined
   'people.paused': {name: string | number}
@@ -729,4 +728,29 @@ export interface Texts {
   'tokens.sure': undefined
   'tokens.gone': {name: string | number}
   'tokens.noted': undefined
+  'time.title': undefined
+  'time.short': undefined
+  'time.pauseFor': undefined
+  'time.quarter': undefined
+  'time.hour': undefined
+  'time.morning': undefined
+  'time.always': undefined
+  'time.pausedUntil': {time: string | number}
+  'time.bedFrom': undefined
+  'time.bedTo': undefined
+  'time.setBed': undefined
+  'time.noBed': undefined
+  'time.more': {n: number}
+  'time.later': {time: string | number}
+  'time.inBed': {time: string | number}
+  'time.bedAt': {from: string | number; to: string | number}
+  'time.bedRule': {name: string | number}
+  'time.bedSaid': {from: string | number; name: string | number; to: string | number}
+  'time.noBedSaid': {name: string | number}
+  'time.moreSaid': {name: string | number; time: string | number}
+  'fresh.title': {name: string | number}
+  'fresh.whose': undefined
+  'fresh.ours': undefined
+  'fresh.house': {name: string | number}
+  'fresh.more': {n: number}
 }
