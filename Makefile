@@ -9,7 +9,7 @@ VMRUN   := bin/vmrun
 
 export CGO_ENABLED ?= 0
 
-.PHONY: run build packages image-rpi image-openwrt image-tools test soak screenshots browser test-packages test-images test-container test-race test-vm vm-shell vmrun lint generate check-generated fuzz bench setup clean
+.PHONY: run build packages image-rpi image-openwrt image-tools test soak screenshots measure-page browser test-packages test-images test-container test-race test-vm vm-shell vmrun lint generate check-generated fuzz bench setup clean
 
 ## run: the lab, the daemon and the page on http://127.0.0.1:8080, until Ctrl-C
 run: setup build
@@ -105,6 +105,10 @@ screenshots: setup browser
 browser:
 	packaging/dev/setup.sh chromium:chromium node:nodejs npm:npm
 	cd webui/app && npm ci --ignore-scripts --silent
+
+## measure-page: how long the page's screens take in a house of 250 devices, 5,000 flows and a year of history
+measure-page: setup browser
+	TRENZA_MEASURE=1 $(GO) test -count=1 -timeout 20m -v -run TestLargeHouse ./integration/page
 
 ## lint: formatting, vet and golangci-lint
 lint:
