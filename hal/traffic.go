@@ -95,6 +95,9 @@ type PacketQueue interface {
 	// JudgePackets calls f on one goroutine for every packet that a `queue` statement of that number holds, until the context ends; ErrExists when
 	// another process does. What finds no room in the queue passes.
 	JudgePackets(ctx context.Context, queue uint16, f func(PacketCopy) PacketVerdict) error
+	// HoldPackets is JudgePackets for who needs several packets to judge one: f returns at once, and a packet waits until its verdict is told, from any
+	// goroutine. The copy is valid until f returns. A packet whose verdict is never told is lost with the context's end.
+	HoldPackets(ctx context.Context, queue uint16, f func(c PacketCopy, tell func(PacketVerdict))) error
 }
 
 // Via says which way a socket's packets leave. The zero value is the machine's own choice.

@@ -415,7 +415,16 @@ func (f *Fake) Verdicts() []hal.PacketVerdict {
 
 // JudgePackets hands out the packets of one queue.
 func (f *Fake) JudgePackets(ctx context.Context, queue uint16, judge func(hal.PacketCopy) hal.PacketVerdict) error {
-	err := f.enter(ctx, "JudgePackets", "")
+	return f.holdPackets(ctx, "JudgePackets", queue, func(c hal.PacketCopy, tell func(hal.PacketVerdict)) { tell(judge(c)) })
+}
+
+// HoldPackets hands out the packets of one queue, each with the function that takes its verdict.
+func (f *Fake) HoldPackets(ctx context.Context, queue uint16, hold func(hal.PacketCopy, func(hal.PacketVerdict))) error {
+	return f.holdPackets(ctx, "HoldPackets", queue, hold)
+}
+
+func (f *Fake) holdPackets(ctx context.Context, method string, queue uint16, hold func(hal.PacketCopy, func(hal.PacketVerdict))) error {
+	err := f.enter(ctx, method, "")
 	f.mu.Unlock()
 	if err != nil {
 		return err
@@ -424,10 +433,11 @@ func (f *Fake) JudgePackets(ctx context.Context, queue uint16, judge func(hal.Pa
 		if p.group != queue {
 			return
 		}
-		v := judge(p.copy)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.verdicts = append(f.verdicts, v)
+		hold(p.copy, func(v hal.PacketVerdict) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.verdicts = append(f.verdicts, v)
+		})
 	}, func() {})
 }
 

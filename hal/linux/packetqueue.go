@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +49,11 @@ const (
 // JudgePackets implements hal.PacketQueue. The kernel lets packets pass when the queue is full, and, by the rule's "bypass", when nobody
 // has bound it. A packet whose verdict cannot be told is let pass when the socket closes.
 func (m *Machine) JudgePackets(ctx context.Context, queue uint16, f func(hal.PacketCopy) hal.PacketVerdict) error {
+	return m.HoldPackets(ctx, queue, func(c hal.PacketCopy, tell func(hal.PacketVerdict)) { tell(f(c)) })
+}
+
+// HoldPackets implements hal.PacketQueue.
+func (m *Machine) HoldPackets(ctx context.Context, queue uint16, f func(hal.PacketCopy, func(hal.PacketVerdict))) error {
 	return m.keepListening(ctx, fmt.Sprintf("packets of queue %d", queue), func(opened func()) error {
 		s, err := openPacketQueue(ctx, queue)
 		if err != nil {
@@ -55,7 +61,7 @@ func (m *Machine) JudgePackets(ctx context.Context, queue uint16, f func(hal.Pac
 		}
 		defer s.close()
 		opened()
-		return judgePacketQueue(ctx, s, queue, f)
+		return holdPacketQueue(ctx, s, queue, f)
 	})
 }
 
@@ -94,38 +100,38 @@ func openPacketQueue(ctx context.Context, queue uint16) (*kernelSocket, error) {
 	return s, nil
 }
 
-func judgePacketQueue(ctx context.Context, s *kernelSocket, queue uint16, f func(hal.PacketCopy) hal.PacketVerdict) error {
+func holdPacketQueue(ctx context.Context, s *kernelSocket, queue uint16, f func(hal.PacketCopy, func(hal.PacketVerdict))) error {
 	names, err := openNameCache()
 	if err != nil {
 		return err
 	}
 	defer names.close()
-	var answer []byte
-	var failed error
+	var failed atomic.Pointer[error]
+	tell := func(id uint32, v hal.PacketVerdict) {
+		if err := s.send(appendVerdict(nil, queue, id, v)); err != nil && failed.CompareAndSwap(nil, &err) {
+			s.close() // the kernel lets go of what it holds
+		}
+	}
 	err = s.listen(ctx, func(a message) {
-		if a.kind != queuePacket || failed != nil {
+		if a.kind != queuePacket || failed.Load() != nil {
 			return
 		}
 		now := time.Now()
 		q, ok := decodeQueuedPacket(a.payload)
-		if !q.numbered {
-			return
-		}
-		var v hal.PacketVerdict
-		if ok {
+		switch {
+		case !q.numbered:
+		case !ok:
+			tell(q.id, hal.PacketVerdict{})
+		default:
 			if q.Arrived.IsZero() {
 				q.Arrived = now
 			}
 			q.InDev, q.OutDev = names.of(q.in, now), names.of(q.out, now)
-			v = f(q.PacketCopy)
-		}
-		answer = appendVerdict(answer[:0], queue, q.id, v)
-		if failed = s.send(answer); failed != nil {
-			s.close() // the kernel lets go of what it holds
+			f(q.PacketCopy, func(v hal.PacketVerdict) { tell(q.id, v) })
 		}
 	}, func() {})
-	if failed != nil && ctx.Err() == nil {
-		return kernelError(failed, "tell the verdict about a packet")
+	if failed := failed.Load(); failed != nil && ctx.Err() == nil {
+		return kernelError(*failed, "tell the verdict about a packet")
 	}
 	return err
 }

@@ -33,7 +33,7 @@ const (
 	learnedLife = time.Hour
 	sharedLife  = 6 * time.Hour
 	flowLife    = 10 * time.Minute
-	retryLife   = time.Minute
+	nextLife    = time.Minute
 )
 
 // Names is what the router has learned about names and addresses.
@@ -177,9 +177,10 @@ func (n *Names) LearnWire(device flow.DeviceID, f dpi.Finding, now time.Time) Ch
 	return c
 }
 
-// LearnRetry notes what the next flow of the device to the address of this one will be: a flow that named itself too late has been ended, so that its
-// program opens it again at once. Unlike what LearnWire teaches this holds for a shared address, too, and against what DNS said, but not for long.
-func (n *Names) LearnRetry(device flow.DeviceID, f dpi.Finding, now time.Time) Changes {
+// LearnNext notes what the next flow of the device to the address of this one is: the one that follows a flow which was ended because it named itself too
+// late, or this one itself while its first packets are held. Unlike what LearnWire teaches this holds for a shared address, too, and against what DNS said,
+// but not for long.
+func (n *Names) LearnNext(device flow.DeviceID, f dpi.Finding, now time.Time) Changes {
 	var c Changes
 	host, named := flow.CleanHost(f.Host)
 	addr := f.Key.Dst.Addr().Unmap().WithZone("")
@@ -189,8 +190,8 @@ func (n *Names) LearnRetry(device flow.DeviceID, f dpi.Finding, now time.Time) C
 	label := n.interner.Label(host)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if e := n.names.Get(nameKey{device, addr}); e == nil || e.host != host || e.label != label || e.expires.Sub(now) < retryLife {
-		n.putName(&c, nameKey{device, addr}, name{host: host, label: label, seen: true, expires: now.Add(retryLife)}, now)
+	if e := n.names.Get(nameKey{device, addr}); e == nil || e.host != host || e.label != label || e.expires.Sub(now) < nextLife {
+		n.putName(&c, nameKey{device, addr}, name{host: host, label: label, seen: true, expires: now.Add(nextLife)}, now)
 	}
 	return c
 }

@@ -208,6 +208,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		{name: "store", run: e.store.Run},
 		{name: "links", run: e.awaitReconfigured, vital: true},
 	}
+	if e.queue.Load() {
+		tasks = append(tasks, task{name: "first packets", run: e.holdOpenings})
+	}
 	if len(e.config.Resolver.Listen) > 0 {
 		tasks = append(tasks, task{name: "resolver", run: e.runResolver})
 	}

@@ -59,7 +59,7 @@ func (e *Engine) holdToRules(ctx context.Context, s *strictness, m flow.Mark, f 
 		!s.once(attempt{d.Number, f.Key.Dst, j.target.Host}, now) {
 		return
 	}
-	e.tell(ctx, e.names.LearnRetry(d.Number, f, now))
+	e.tell(ctx, e.names.LearnNext(d.Number, f, now))
 	e.blockFlows(ctx, []hal.MarkChange{{Connection: hal.Connection{Orig: f.Key}, Mark: flow.ResetBoth, Mask: blockedMask}})
 	r, _ := deciding(j.decision, policy.AspectSteer)
 	e.event(observe.Info, "steer", d.ID, fmt.Sprintf("%s: a flow to %s had taken %s before it was known; it was reset once: %s",

@@ -104,6 +104,7 @@ func (c *Compiler) Compile(in Input) (State, error) {
 	add(in.fromLink()...)
 	add(refuse(), in.toLink(), in.toLAN(), fromInternet())
 	add(in.prerouting(), in.output(), in.dstnat())
+	add(in.hold()...)
 	add(in.deep()...)
 	add(in.capture()...)
 	add(in.guests()...)

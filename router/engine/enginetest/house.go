@@ -95,6 +95,12 @@ func (h *House) Answer(port uint16, address string) { h.servers.Store(port, addr
 // nil, edits the configuration.
 func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 	t.Helper()
+	return StartOn(t, policy, change)
+}
+
+// StartOn is Start on a machine that can also do something that a router does not need.
+func StartOn(t testing.TB, policy string, change func(*config.Config), features ...hal.Capability) *House {
+	t.Helper()
 	cfg, err := config.Parse("house.yaml", []byte(Config))
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +111,7 @@ func Start(t testing.TB, policy string, change func(*config.Config)) *House {
 		change(&cfg)
 	}
 	h := &House{Machine: haltest.New(), Hardware: &haltest.Hardware{}, Metrics: prometheus.NewRegistry(), wans: map[string]hal.Interface{}}
+	h.Machine.Features = append(h.Machine.Features, features...)
 	h.furnish(t)
 	log := slog.New(slog.NewTextHandler(testLog{t: t, done: ended(t)}, nil))
 	if h.Store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "trenza.db"), Log: log, Location: time.UTC}); err != nil {
