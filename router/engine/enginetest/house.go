@@ -81,6 +81,7 @@ type House struct {
 	*engine.Engine
 	Machine  *haltest.Fake
 	Hardware *haltest.Hardware // nothing is plugged in at first
+	LANSide  *haltest.LAN
 	Store    *store.Store
 	Metrics  *prometheus.Registry
 
@@ -112,6 +113,7 @@ func StartOn(t testing.TB, policy string, change func(*config.Config), features 
 	}
 	h := &House{Machine: haltest.New(), Hardware: &haltest.Hardware{}, Metrics: prometheus.NewRegistry(), wans: map[string]hal.Interface{}}
 	h.Machine.Features = append(h.Machine.Features, features...)
+	h.LANSide = &haltest.LAN{Machine: h.Machine}
 	h.furnish(t)
 	log := slog.New(slog.NewTextHandler(testLog{t: t, done: ended(t)}, nil))
 	if h.Store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "trenza.db"), Log: log, Location: time.UTC}); err != nil {
@@ -123,7 +125,7 @@ func StartOn(t testing.TB, policy string, change func(*config.Config), features 
 		}
 	}
 	h.Engine, err = engine.New(t.Context(), engine.Options{
-		Config: cfg, Machine: h.Machine, Hardware: h.Hardware, Store: h.Store, Log: log, Version: "test", Metrics: h.Metrics, Now: time.Now, Zone: time.UTC,
+		Config: cfg, Machine: h.Machine, Hardware: h.Hardware, Ports: h.LANSide, Addresses: h.LANSide, Store: h.Store, Log: log, Version: "test", Metrics: h.Metrics, Now: time.Now, Zone: time.UTC,
 		Bonds: func(tunnel.Options) (engine.Bond, error) { return nil, ErrNoBonds },
 	})
 	if err != nil {
