@@ -378,8 +378,8 @@ step('a member sees only what is theirs, changes only that, and can become no mo
   // What the house does not allow is said where the rule is written, with the rule that stands above it.
   await open(ana.page, 'rules')
   await ana.page.getByRole('button', {name: 'Add a rule'}).click()
-  await ana.page.getByLabel('Name (optional)').fill('Films on the train')
-  await ana.page.getByLabel('What', {exact: true}).selectOption('video')
+  await ana.page.getByLabel('Name (optional)').fill('Updates on the train')
+  await ana.page.getByLabel('What', {exact: true}).selectOption('updates')
   await ana.page.getByLabel('Does what').selectOption('fixed')
   await ana.page.getByLabel('Link', {exact: true}).selectOption('lte')
   await ana.page.getByRole('button', {name: 'Preview effects'}).click()
