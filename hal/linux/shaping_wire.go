@@ -30,7 +30,7 @@ const (
 
 	codelTarget, codelInterval, codelMemory                    = 1, 3, 9
 	cakeDiffserv, cakeFlowMode, cakeMemory, cakeNAT            = 3, 5, 10, 11
-	cakeBestEffort, cakeDualSource, cakeDualDestination uint32 = 2, 5, 6
+	cakeBestEffort, cakeDualSource, cakeDualDestination uint32 = 3, 5, 6
 	statsBasic, statsQueue                                     = 1, 3
 )
 
