@@ -55,15 +55,22 @@ func readQUIC(v *View, r *Result) Verdict {
 	case v.ServerPort != 443 && v.ClientPort != 443 || !isShort(b, len(v.Payload)):
 		return NotMine
 	}
+	r.Confidence = 60
 	for i := range v.Heads {
-		if h := &v.Heads[i]; !isShort(h.Bytes(), int(h.Size)) && (h.n == 0 || h.b[0]&0xc0 != 0xc0) {
+		h := &v.Heads[i]
+		switch {
+		case isShort(h.Bytes(), int(h.Size)):
+		case h.n == 0 || h.b[0]&0xc0 != 0xc0:
 			return NotMine
+		case h.n >= 5:
+			if _, ok := suiteOf(binary.BigEndian.Uint32(h.b[1:])); ok { // its handshake was seen, if not the packet that names the host
+				r.Confidence = 90
+			}
 		}
 	}
 	if len(v.Heads) < 3 {
 		return Need
 	}
-	r.Confidence = 60
 	return Likely
 }
 

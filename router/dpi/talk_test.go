@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -279,6 +280,7 @@ func TestQUICConversations(t *testing.T) {
 		{name: "retry, first", said: retried[server:], host: "video.example.org"},
 		{name: "the server first", said: append([]said{plain[first]}, plain...), host: "video.example.org"},
 		{name: "without the first datagram", said: plain[1:]},
+		{name: "without any of the client's", said: append([]said{plain[first]}, slices.Repeat([]said{{FromServer, append([]byte{0x4a}, make([]byte, 40)...)}}, 3)...)},
 		{name: "DNS", said: talkQUIC(t, false, quic.Version1, "doq"), host: "video.example.org", want: DoQ},
 	}
 	for i := range vectors {
