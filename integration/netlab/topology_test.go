@@ -19,7 +19,7 @@ func TestRouterConfig(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the daemon refuses it: %v\n%s", err, text)
 	}
-	if got.Platform != config.Static || !cmp.Equal(got.LAN, []config.LAN{{Device: "lan0"}}) || got.Policy != "/y/policy.yaml" ||
+	if got.Platform != config.Static || len(got.LAN) != 1 || got.LAN[0].Device != "lan0" || got.LAN[0].Managed() || got.Policy != "/y/policy.yaml" ||
 		!cmp.Equal(got.Leases, []string{"/x/lan.leases"}) || got.Web.Listen != RouterWeb {
 		t.Errorf("%+v from\n%s", got, text)
 	}
