@@ -162,22 +162,29 @@ func (s *supplicant) join(id string) (events []string) {
 	return []string{"CTRL-EVENT-CONNECTED - Connection to 02:00:00:00:00:02 completed [id=" + id + " id_str=]"}
 }
 
-// enabled lists the networks that serve.
-func (s *supplicant) enabled() (out []string) {
+// know has it remember a network from before.
+func (s *supplicant) know(id, ssid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.networks[id] = map[string]string{"ssid": hex.EncodeToString([]byte(ssid))}
+}
+
+// kept is what it has: the networks that serve, how many it knows, and how often it was told to remember them.
+func (s *supplicant) kept() (serve []string, known, saved int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, n := range s.networks {
 		if n["disabled"] == "" {
-			out = append(out, id)
+			serve = append(serve, id)
 		}
 	}
-	slices.Sort(out)
-	return out
+	slices.Sort(serve)
+	return serve, len(s.networks), s.saved
 }
 
 func TestScan(t *testing.T) {
 	s, c := startSupplicant(t)
-	s.networks["0"] = map[string]string{"ssid": hex.EncodeToString([]byte("Office"))}
+	s.know("0", "Office")
 	got, err := c.Scan(t.Context(), "wlan0")
 	want := []hal.Network{
 		{SSID: "Café", BSSID: flow.MAC{2, 0, 0, 0, 0, 2}, Security: hal.SecurityWPA2, Signal: 90, Frequency: 5180},
@@ -199,7 +206,7 @@ func TestScan(t *testing.T) {
 // TestJoin: what does not let us in leaves nothing behind, and those before it serve again.
 func TestJoin(t *testing.T) {
 	s, c := startSupplicant(t)
-	s.networks["0"] = map[string]string{"ssid": hex.EncodeToString([]byte("Office"))}
+	s.know("0", "Office")
 	for _, tt := range []struct {
 		r    hal.JoinRequest
 		want error
@@ -214,21 +221,22 @@ func TestJoin(t *testing.T) {
 		if !errors.Is(err, tt.want) || strings.Contains(fmt.Sprint(err), tt.r.Password) {
 			t.Errorf("%s: %v", tt.r.SSID, err)
 		}
-		if got := s.enabled(); !slices.Equal(got, []string{"0"}) || len(s.networks) != 1 || s.saved != 0 {
-			t.Fatalf("%s left behind: %v of %v serve, saved %d times", tt.r.SSID, got, s.networks, s.saved)
+		if serve, known, saved := s.kept(); !slices.Equal(serve, []string{"0"}) || known != 1 || saved != 0 {
+			t.Fatalf("%s left behind: %v of %d serve, saved %d times", tt.r.SSID, serve, known, saved)
 		}
 	}
 	c.joinTime = time.Second
-	if err := c.Join(t.Context(), "wlan0", hal.JoinRequest{SSID: "Silent", Hidden: true}); !errors.Is(err, hal.ErrRefused) || len(s.networks) != 1 {
-		t.Errorf("one that never answers: %v", err)
+	err := c.Join(t.Context(), "wlan0", hal.JoinRequest{SSID: "Silent", Hidden: true})
+	if _, known, _ := s.kept(); !errors.Is(err, hal.ErrRefused) || known != 1 {
+		t.Errorf("one that never answers: %v, %d networks", err, known)
 	}
 	c.joinTime = defaultJoinTime
 	for range 2 { // the second time in place of the first
 		if err := c.Join(t.Context(), "wlan0", hal.JoinRequest{SSID: "Café", Password: password}); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.enabled(); len(got) != 2 || len(s.networks) != 2 {
-			t.Errorf("%v of %v serve", got, s.networks)
+		if serve, known, _ := s.kept(); len(serve) != 2 || known != 2 {
+			t.Errorf("%v of %d serve", serve, known)
 		}
 	}
 	all, err := c.Devices(t.Context())

@@ -46,14 +46,7 @@ func (u *nameServer) questions() []string {
 func newUpstream(t testing.TB, link string, f func(w dns.ResponseWriter, q *dns.Msg)) *nameServer {
 	t.Helper()
 	u := &nameServer{}
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := listenBoth(t)
 	u.Upstream = Upstream{Server: upstream.Server{Addr: addrPortOf(pc.LocalAddr())}, Link: link}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		u.mu.Lock()
@@ -69,6 +62,23 @@ func newUpstream(t testing.TB, link string, f func(w dns.ResponseWriter, q *dns.
 		t.Cleanup(func() { s.Shutdown(); <-ended })
 	}
 	return u
+}
+
+// listenBoth takes one port for UDP and TCP. Another program may have the second one of a port whose first is free.
+func listenBoth(t testing.TB) (pc net.PacketConn, l net.Listener) {
+	t.Helper()
+	for range 50 {
+		var err error
+		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = net.Listen("tcp", pc.LocalAddr().String()); err == nil {
+			return pc, l
+		}
+		pc.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 // zone answers from records in the text form; names without records do not exist.
