@@ -19,7 +19,7 @@ const module = "github.com/trenza-router/trenza/"
 // its own line. Every package is listed once.
 var rooms = [][]string{
 	{"router/flow"},
-	{"hal", "router/support", "router/lru", "router/minisign", "router/catalog/domainlist"},
+	{"hal", "router/support", "router/lru", "router/varint", "router/minisign", "router/catalog/domainlist"},
 	{"router/release", "router/bond", "router/bond/seal", "router/bond/capsule", "router/dpi", "router/catalog", "router/policy", "router/store", "router/link", "router/loadtest", "router/capture", "router/resolver/upstream"},
 	{"router/catalog/edition", "router/bond/carrier"},
 	{"router/bond/https"},

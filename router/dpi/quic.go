@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"github.com/trenza-router/trenza/router/flow"
+	"github.com/trenza-router/trenza/router/varint"
 )
 
 // maxQUICPacket is how much of a datagram is looked at.
@@ -171,13 +172,13 @@ func parseLong(b []byte) (p longPacket, ok bool) {
 		return p, len(b)-at >= 16
 	}
 	if p.initial = kind == suite.initial; p.initial {
-		token, n := varint(b[at:])
+		token, n := varint.Read(b[at:])
 		if n == 0 || token > uint64(len(b)-at-n) {
 			return p, false
 		}
 		at += n + int(token)
 	}
-	length, n := varint(b[at:])
+	length, n := varint.Read(b[at:])
 	if n == 0 || length > uint64(len(b)-at-n) {
 		return p, false
 	}
@@ -185,22 +186,6 @@ func parseLong(b []byte) (p longPacket, ok bool) {
 	p.size = p.pn + int(length)
 	p.bytes = b[:p.size]
 	return p, true
-}
-
-// varint reads a variable-length integer (RFC 9000 §16); n is 0 when b is too short.
-func varint(b []byte) (v uint64, n int) {
-	if len(b) == 0 {
-		return 0, 0
-	}
-	n = 1 << (b[0] >> 6)
-	if len(b) < n {
-		return 0, 0
-	}
-	v = uint64(b[0] & 0x3f)
-	for _, c := range b[1:n] {
-		v = v<<8 | uint64(c)
-	}
-	return v, n
 }
 
 // readInitial opens an Initial packet and reads its frames. The keys come from the id of the client's first packet and stay
@@ -262,12 +247,12 @@ func (q *quicMemory) frames(b []byte, version uint32, r *Result) bool {
 		case kind == frameACK || kind == frameACKECN:
 			b = skipACK(b, kind == frameACKECN)
 		case kind == frameCrypto || kind == frameGoogleCrypto && isGoogleVersion(version):
-			offset, n := varint(b)
+			offset, n := varint.Read(b)
 			if n == 0 {
 				b = nil
 				break
 			}
-			length, m := varint(b[n:])
+			length, m := varint.Read(b[n:])
 			if m == 0 || length > uint64(len(b)-n-m) {
 				b = nil
 				break
@@ -303,7 +288,7 @@ func skipACK(b []byte, ecn bool) []byte {
 	var ranges uint64
 	fields := uint64(4) // largest, delay, range count, first range
 	for i := uint64(0); i < fields; i++ {
-		v, n := varint(b)
+		v, n := varint.Read(b)
 		if n == 0 {
 			return nil
 		}
