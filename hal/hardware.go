@@ -1,9 +1,11 @@
 package hal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/trenza-router/trenza/router/flow"
@@ -173,6 +175,22 @@ type Network struct {
 	Frequency int // MHz
 	Known     bool
 	Joined    bool
+}
+
+// BestAccessPoints are networks out of all access points that a device hears: of those of one name and security the strongest stays, and the strongest
+// network comes first.
+func BestAccessPoints(heard []Network) (out []Network) {
+	for _, n := range heard {
+		i := slices.IndexFunc(out, func(o Network) bool { return o.SSID == n.SSID && o.Security == n.Security })
+		switch {
+		case i < 0:
+			out = append(out, n)
+		case n.Signal > out[i].Signal:
+			out[i] = n
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Network) int { return cmp.Compare(b.Signal, a.Signal) })
+	return out
 }
 
 // JoinRequest is a network to join and what it asks for.

@@ -141,19 +141,11 @@ func (c *Client) Scan(ctx context.Context, device string) ([]hal.Network, error)
 	if err != nil {
 		return nil, fmt.Errorf("scanning with %s: %w", device, err)
 	}
-	var out []hal.Network
+	var all []hal.Network
 	for _, h := range answer.Results {
-		n := h.network()
-		i := slices.IndexFunc(out, func(o hal.Network) bool { return o.SSID == n.SSID && o.Security == n.Security })
-		switch {
-		case i < 0:
-			out = append(out, n)
-		case n.Signal > out[i].Signal:
-			out[i] = n
-		}
+		all = append(all, h.network())
 	}
-	slices.SortStableFunc(out, func(a, b hal.Network) int { return cmp.Compare(b.Signal, a.Signal) })
-	return out, nil
+	return hal.BestAccessPoints(all), nil
 }
 
 func (h heard) network() hal.Network {

@@ -1,9 +1,7 @@
 package wifi
 
 import (
-	"cmp"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -40,9 +38,9 @@ func parseKnown(text string) (out []known) {
 	return out
 }
 
-// parseScan reads the answer of SCAN_RESULTS: BSSID, frequency, signal, flags and SSID, parted by tabs, below a heading. Of the access points of one
-// name and security the strongest stays; the strongest network comes first.
-func parseScan(text string) (out []hal.Network) {
+// parseScan reads the answer of SCAN_RESULTS: BSSID, frequency, signal, flags and SSID, parted by tabs, below a heading.
+func parseScan(text string) []hal.Network {
+	var heard []hal.Network
 	for line := range strings.Lines(text) {
 		f := strings.SplitN(strings.TrimRight(line, "\n"), "\t", 5)
 		if len(f) < 4 {
@@ -61,16 +59,9 @@ func parseScan(text string) (out []hal.Network) {
 		if len(f) == 5 {
 			n.SSID = strings.Trim(plain(f[4]), "\x00") // a hidden network's is empty, or as many zeros
 		}
-		i := slices.IndexFunc(out, func(o hal.Network) bool { return o.SSID == n.SSID && o.Security == n.Security })
-		switch {
-		case i < 0:
-			out = append(out, n)
-		case n.Signal > out[i].Signal:
-			out[i] = n
-		}
+		heard = append(heard, n)
 	}
-	slices.SortStableFunc(out, func(a, b hal.Network) int { return cmp.Compare(b.Signal, a.Signal) })
-	return out
+	return hal.BestAccessPoints(heard)
 }
 
 // security reads the flags of an access point: "[WPA2-PSK+SAE-CCMP][ESS]".
