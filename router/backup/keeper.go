@@ -71,6 +71,7 @@ type trial struct {
 	who     Who
 	wait    time.Duration
 	until   time.Time
+	end     *time.Timer // of trying
 	content Content
 }
 
@@ -224,7 +225,7 @@ func (k *Keeper) Settle(ctx context.Context) {
 		}
 		k.trial.phase, k.trial.until = trying, k.o.Now().Add(t.wait)
 		// The wall clock may jump; how long a person has does not follow it.
-		time.AfterFunc(t.wait, func() { _ = k.Back() }) // kept or gone back already is just as well
+		k.trial.end = time.AfterFunc(t.wait, func() { _ = k.Back() }) // kept or gone back already is just as well
 	case goingBack:
 		err := k.goBack(ctx)
 		if err != nil {
@@ -299,6 +300,7 @@ func (k *Keeper) Keep(ctx context.Context, voice string) error {
 		}
 		return err
 	}
+	t.end.Stop() // or it would end the next restore
 	k.trial = trial{}
 	if err := forgetAside(k.o.State); err != nil {
 		k.o.Log.Warn("what was set aside for the way back is still there; it goes at the next start", "error", err)
@@ -313,6 +315,7 @@ func (k *Keeper) Back() error {
 		k.mu.Unlock()
 		return ErrNone
 	}
+	k.trial.end.Stop()
 	k.trial.phase = goingBack
 	k.mu.Unlock()
 	k.o.Restart()

@@ -176,8 +176,12 @@ func TestRestoreMovesAHousehold(t *testing.T) {
 	if err := b.Keep(t.Context(), "session 2"); !errors.Is(err, ErrOther) {
 		t.Errorf("another login: %v", err)
 	}
+	end := b.trial.end
 	if err := b.Keep(t.Context(), "session 1"); err != nil {
 		t.Fatal(err)
+	}
+	if end.Stop() {
+		t.Error("the time of a backup that was kept goes on, and would end the next one's trial")
 	}
 	if err := b.Back(); !errors.Is(err, ErrNone) {
 		t.Errorf("back after it was kept: %v", err)
@@ -195,8 +199,12 @@ func TestRestoreGoesBack(t *testing.T) {
 	old := oldBox(t)
 	for name, end := range map[string]func(*testing.T, *box) *box{
 		"said": func(t *testing.T, b *box) *box {
+			end := b.trial.end
 			if err := b.Back(); err != nil {
 				t.Fatal(err)
+			}
+			if end.Stop() {
+				t.Error("the time of a backup that went back goes on, and would end the next one's trial")
 			}
 			b.Settle(t.Context())
 			return b
