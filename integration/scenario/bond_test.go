@@ -228,6 +228,19 @@ func (h *house) planned(link string) bool {
 // cutUnderBond cuts the fiber under a transfer over the bond.
 func (h *house) cutUnderBond(server netip.Addr) {
 	defer h.healAll()
+	h.transferDuring("of which the fiber was cut", server, func() {
+		if err := h.Lab.Link("fiber").Cut(true); err != nil {
+			h.t.Fatal(err)
+		}
+	})
+	if a := h.newFlow(h.t.Context(), "laptop", plainServer); a.err != nil {
+		h.t.Errorf("a new flow over the bond without the fiber: %s", a)
+	}
+}
+
+// transferDuring has the laptop download over the bond while something happens to it; every byte has to arrive, from the relay's address.
+func (h *house) transferDuring(what string, server netip.Addr, happens func()) {
+	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), paced(2*time.Minute))
 	defer cancel()
 	length := paced(8 * time.Second)
@@ -238,17 +251,12 @@ func (h *house) cutUnderBond(server netip.Addr) {
 		}, nil)
 	})
 	time.Sleep(length / 3)
-	if err := h.Lab.Link("fiber").Cut(true); err != nil {
-		h.t.Fatal(err)
-	}
+	happens()
 	got, err := wait()
 	if err != nil || !got.Outcome.Intact || got.Seen.Remote.Addr().Unmap() != server {
-		h.t.Errorf("the transfer over the bond, of which the fiber was cut: %+v: %v", got, err)
+		h.t.Errorf("the transfer over the bond, %s: %+v: %v", what, got, err)
 	}
 	h.t.Logf("the transfer brought %d bytes; longest stall %v", got.Outcome.Bytes, got.Outcome.Stall)
-	if a := h.newFlow(ctx, "laptop", plainServer); a.err != nil {
-		h.t.Errorf("a new flow over the bond without the fiber: %s", a)
-	}
 }
 
 // cutUnnoticed cuts a link under a reliable flow of datagrams over the bond, there and back, which must not lose one.

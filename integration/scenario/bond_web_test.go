@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -12,9 +11,7 @@ import (
 	"time"
 
 	"github.com/trenza-router/trenza/integration/netlab"
-	"github.com/trenza-router/trenza/integration/netlab/client"
 	"github.com/trenza-router/trenza/integration/netlab/home"
-	"github.com/trenza-router/trenza/integration/netlab/internet/wire"
 )
 
 // inProviders loads rules of nftables into the networks of all providers.
@@ -72,23 +69,10 @@ func TestBondWithoutUDP(t *testing.T) {
 	h.eventually("the bond in use", func() bool { return h.usable(true, "bond") && h.planned("bond") })
 	h.carried("udp", "fiber", "wifi", "lte")
 
-	ctx, cancel := context.WithTimeout(t.Context(), paced(2*time.Minute))
-	defer cancel()
-	length := paced(8 * time.Second)
-	wait := async(func() (client.Transferred, error) {
-		return h.Agent("laptop").Transfer(ctx, client.Transfer{
-			Target: client.Target{Host: plainServer.String(), Addr: plainServer},
-			Order:  wire.Order{Direction: wire.Down, Duration: length, Rate: int64(load(15e6))},
-		}, nil)
+	h.transferDuring("under which UDP was blocked", server, func() {
+		h.inProviders("table inet hotel { chain forward { type filter hook forward priority 0; meta l4proto udp drop; }; }")
+		h.carried("tcp443", "fiber", "wifi")
 	})
-	time.Sleep(length / 3)
-	h.inProviders("table inet hotel { chain forward { type filter hook forward priority 0; meta l4proto udp drop; }; }")
-	h.carried("tcp443", "fiber", "wifi")
-	got, err := wait()
-	if err != nil || !got.Outcome.Intact || got.Seen.Remote.Addr().Unmap() != server {
-		t.Errorf("the transfer over the bond, under which UDP was blocked: %+v: %v", got, err)
-	}
-	t.Logf("the transfer brought %d bytes; longest stall %v", got.Outcome.Bytes, got.Outcome.Stall)
 	if seen, err := h.seenFrom("laptop"); err != nil || seen != server {
 		t.Errorf("without UDP the server saw the laptop's new flow come from %v: %v", seen, err)
 	}

@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -29,25 +30,11 @@ func (h *house) answerCalls(t *testing.T, at ...string) (calls <-chan call) {
 	t.Helper()
 	out := make(chan call, 16)
 	for _, at := range at {
-		l, err := h.Lab.Internet().Listen(t.Context(), "tcp", at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer c.Close()
-					ended := make(chan error, 1)
-					out <- call{h.linkOf(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()), ended}
-					ended <- speak(c)
-				}()
-			}
-		}()
+		serve(t, h.Lab.Internet(), at, func(c net.Conn, seen netip.Addr) {
+			ended := make(chan error, 1)
+			out <- call{h.linkOf(seen), ended}
+			ended <- speak(c)
+		})
 	}
 	return out
 }
