@@ -37,9 +37,12 @@ func (l *listeners[T]) post(n notice[T]) {
 	}
 }
 
-// listen registers a watcher and hands it its events until the context ends.
-func listen[T any](ctx context.Context, f *Fake, l *listeners[T], handle func(T), lost func()) error {
-	w := &listener[T]{wake: make(chan struct{}, 1)}
+// listen registers a watcher and hands it its events until the context ends, after those that it begins with.
+func listen[T any](ctx context.Context, f *Fake, l *listeners[T], handle func(T), lost func(), first ...notice[T]) error {
+	w := &listener[T]{wake: make(chan struct{}, 1), queue: first}
+	if len(first) > 0 {
+		w.wake <- struct{}{}
+	}
 	f.mu.Lock()
 	l.all = append(l.all, w)
 	f.mu.Unlock()
@@ -90,14 +93,14 @@ func (f *Fake) announce(e hal.Event) {
 	f.machineEvents.post(notice[hal.Event]{event: e})
 }
 
-// Watch hands out the events of all changes, those that the code under test makes included.
+// Watch hands out the events of all changes, those that the code under test makes included. Like every machine it says lost as soon as it listens.
 func (f *Fake) Watch(ctx context.Context, g func(hal.Event), lost func()) error {
 	err := f.enter(ctx, "Watch", "")
 	f.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return listen(ctx, f, &f.machineEvents, g, lost)
+	return listen(ctx, f, &f.machineEvents, g, lost, notice[hal.Event]{lost: true})
 }
 
 // Interfaces lists the devices by their numbers.
@@ -359,7 +362,7 @@ func (f *Fake) EndConnection(orig flow.Key) {
 	f.drop(func(c hal.Connection) bool { return c.Orig == orig })
 }
 
-// WatchConnections hands out the events of the connection table.
+// WatchConnections hands out the events of the connection table, and says lost as soon as it listens.
 func (f *Fake) WatchConnections(ctx context.Context, g func(hal.ConnectionEvent), lost func(), kinds ...hal.ConnectionEventKind) error {
 	err := f.enter(ctx, "WatchConnections", "")
 	f.mu.Unlock()
@@ -370,7 +373,7 @@ func (f *Fake) WatchConnections(ctx context.Context, g func(hal.ConnectionEvent)
 		if len(kinds) == 0 || slices.Contains(kinds, e.Kind) {
 			g(e)
 		}
-	}, lost)
+	}, lost, notice[hal.ConnectionEvent]{lost: true})
 }
 
 type groupPacket struct {

@@ -142,6 +142,7 @@ func TestWatch(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	next(t, lost) // as soon as it listens
 	f.FlushRules()
 	if e := next(t, events); e.Kind != hal.RoutingChanged || !e.Deleted {
 		t.Errorf("after a flush of rules: %+v", e)
