@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -148,14 +149,17 @@ func (v *deviceView) get(index int) hal.Interface {
 func (v *deviceView) read(ctx context.Context, s *kernelSocket) error {
 	err := dumpWhole(func() error {
 		clear(v.devices)
-		if err := v.readLinks(ctx, s, func(i hal.Interface) { v.devices[i.Index] = i }); err != nil {
-			return err
+		links := v.readLinks(ctx, s, func(i hal.Interface) { v.devices[i.Index] = i })
+		if links != nil && !errors.Is(links, errChangedMeanwhile) {
+			return links
 		}
-		return s.ask(ctx, unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg), func(a message) {
+		// Also of what may have holes: the last try is taken as it is, and devices without addresses would be worse.
+		err := s.ask(ctx, unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg), func(a message) {
 			if a.kind == unix.RTM_NEWADDR {
 				v.applyAddress(a)
 			}
 		})
+		return cmp.Or(err, links)
 	})
 	return kernelError(err, "list the network interfaces")
 }

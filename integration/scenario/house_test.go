@@ -106,10 +106,5 @@ func showLog(t *testing.T, h *home.House) {
 		default:
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(h.Lab.Dir(), "log", "router.log"))
-	if err != nil {
-		t.Log(err)
-		return
-	}
-	t.Logf("the router's log ends with:\n%s", text[max(0, len(text)-8000):])
+	t.Logf("the router's log ends with:\n%s", h.RouterLog())
 }

@@ -94,6 +94,8 @@ type Engine struct {
 	redirect     bool
 	resolverPort uint16
 
+	reading sync.Mutex // from reading the kernel's state, or an event of it, to noting it: nothing older replaces what is newer
+
 	mu  sync.Mutex
 	lan map[string]*lanState
 }

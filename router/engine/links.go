@@ -188,6 +188,8 @@ func (e *Engine) watchMachine(ctx context.Context) error {
 	}
 	return e.machine.Watch(ctx, func(ev hal.Event) {
 		e.kernelEvent(ev)
+		e.reading.Lock()
+		defer e.reading.Unlock()
 		switch ev.Kind {
 		case hal.InterfaceChanged:
 			e.interfaceChanged(ctx, ev)
@@ -209,7 +211,10 @@ func (e *Engine) watchMachine(ctx context.Context) error {
 	})
 }
 
+// readMachine notes what the kernel says of all interfaces and default routes.
 func (e *Engine) readMachine(ctx context.Context) error {
+	e.reading.Lock()
+	defer e.reading.Unlock()
 	all, err := e.machine.Interfaces(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the machine's interfaces: %w", err)
@@ -351,7 +356,7 @@ func defaultGateway(routes []hal.Route, device string, v6 bool) netip.Addr {
 
 // physicalChanged tells the monitor and asks for a plan: gateways are part of it.
 func (e *Engine) physicalChanged(w *wan) {
-	w.monitor.SetPhysical(w.physical())
+	w.monitor.SetPhysical(w.physical)
 	e.planner.touch()
 	signal(e.household.wake)
 	for _, b := range e.wans {

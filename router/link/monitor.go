@@ -77,9 +77,10 @@ func NewMonitor(c Config, o Options) (*Monitor, error) {
 // String names the task.
 func (m *Monitor) String() string { return "link " + m.config.Name }
 
-// SetPhysical hands in carrier and addresses; a loss acts at once.
-func (m *Monitor) SetPhysical(p Physical) {
-	m.tell(func(now time.Time) { m.machine.SetPhysical(now, p) })
+// SetPhysical takes in carrier and addresses; a loss acts at once. Several tasks learn of them and may call it side by side: read is
+// called under the monitor's lock, so that what was read last counts. It must not call the monitor.
+func (m *Monitor) SetPhysical(read func() Physical) {
+	m.tell(func(now time.Time) { m.machine.SetPhysical(now, read()) })
 }
 
 // SetIdle says whether no new flow takes the link at present. A well and idle link is probed rarely, which spares metered data; when

@@ -119,7 +119,7 @@ func TestMonitorActsOnCarrierAtOnce(t *testing.T) {
 	w := &wire{}
 	watch(t, w, Up, func(m *Monitor, changes func() []string) {
 		time.Sleep(10*sec + 500*ms)
-		m.SetPhysical(Physical{IPv4: true, IPv6: true})
+		m.SetPhysical(func() Physical { return Physical{IPv4: true, IPv6: true} })
 		if diff := cmp.Diff([]string{"10.5s up>down"}, changes()); diff != "" {
 			t.Error(diff)
 		}
@@ -128,12 +128,36 @@ func TestMonitorActsOnCarrierAtOnce(t *testing.T) {
 		if n := w.pings.Load() - sent; n != 0 {
 			t.Errorf("%d probes without carrier", n)
 		}
-		m.SetPhysical(Physical{Carrier: true, IPv4: true})
+		m.SetPhysical(func() Physical { return Physical{Carrier: true, IPv4: true} })
 		time.Sleep(3 * sec)
 		if diff := cmp.Diff([]string{"10.5s up>down", "1m12.52s down>up"}, changes()); diff != "" {
 			t.Error(diff)
 		}
 	})
+}
+
+// Two tasks tell of the link: the one that read first is held up before it tells, and what the other read still counts.
+func TestMonitorKeepsWhatWasReadLast(t *testing.T) {
+	m, err := NewMonitor(Config{Name: "lte", Probes: Probes{Targets: []Target{mustTarget("icmp:192.0.2.1")}}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan struct{})
+	m.SetPhysical(func() Physical {
+		go func() {
+			m.SetPhysical(func() Physical { return Physical{Carrier: true, IPv4: true} })
+			close(told)
+		}()
+		select {
+		case <-told:
+		case <-time.After(100 * ms): // the other one waits for us, as it should
+		}
+		return Physical{Carrier: true}
+	})
+	<-told
+	if s := m.Snapshot(); !strings.Contains(s.Reason, "no probe has been answered yet") {
+		t.Errorf("the link with an address is %v: %s", s.State, s.Reason)
+	}
 }
 
 // An error at once must neither spin nor bring the link down faster than silence.

@@ -203,6 +203,15 @@ func (h *House) Router() *netlab.Process {
 	return h.router
 }
 
+// RouterLog is the end of what the daemon's processes have logged, or why it cannot be read.
+func (h *House) RouterLog() string {
+	text, err := os.ReadFile(filepath.Join(h.Lab.Dir(), "log", "router.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-8000):])
+}
+
 // Socket is the daemon's control socket.
 func (h *House) Socket() string { return filepath.Join(h.Lab.RouterRun(), "trenza.sock") }
 

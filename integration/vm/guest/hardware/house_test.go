@@ -133,6 +133,11 @@ func (h *house) await(name string, as func(api.Link) bool) string {
 			h.t.Logf("link %s: %s, usable %v, %q, device %q", name, last.State, last.Usable, last.Reason, last.Device)
 			out, err := h.ask("", "links")
 			h.t.Logf("what is plugged in: %v\n%s", err, out)
+			for _, ask := range []string{"ip -statistics link", "ip address", "dmesg"} {
+				words := strings.Fields(ask)
+				text, err := exec.Command(words[0], words[1:]...).CombinedOutput() //nolint:noctx // the test's context may have ended
+				h.t.Logf("%s: %v\n%s", ask, err, text[max(0, len(text)-6000):])
+			}
 		}
 	}()
 	return fixture.Eventually(h.t, patience, "the link "+name, func() bool {
