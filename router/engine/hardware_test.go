@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,18 @@ func TestModemPIN(t *testing.T) {
 			t.Errorf("still warned of: %+v", w)
 		}
 	}
+}
+
+// TestDeafModem: a modem that says it is connected while its network device has no carrier is connected anew, and then serves.
+func TestDeafModem(t *testing.T) {
+	h := enginetest.Start(t, enginetest.Policy, byHardware(config.Link{Name: "mobile", Hardware: config.Hardware{Kind: hal.LinkModem, APN: "internet"}}))
+	h.Machine.SetInterface(hal.Interface{Name: "wwan0", Kind: "device", Up: true, Addrs: haltest.Addresses("10.76.0.2/30")})
+	h.Hardware.Plug(hal.LinkDevice{ID: "usb-1", Kind: hal.LinkModem, State: hal.LinkOff}, &haltest.Card{APN: "internet", Tries: 3})
+	told := func() bool {
+		return slices.ContainsFunc(h.Events(100), func(e engine.EventView) bool { return e.Subject == "mobile" && strings.Contains(e.Text, "connected anew") })
+	}
+	enginetest.Eventually(t, "the modem to be connected anew", told)
+	enginetest.Eventually(t, "the modem to connect", func() bool { return linkOf(h, "mobile").Device == "wwan0" })
 }
 
 // TestDialledLink: a session is asked for as soon as what it stands on is there, and its device is the link's.

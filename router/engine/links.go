@@ -161,6 +161,9 @@ func (e *Engine) linkTasks() []task {
 			tasks = append(tasks, task{name: "bond " + w.config.Name, run: func(ctx context.Context) error { return e.runBond(ctx, w) }})
 		case w.config.ByHardware():
 			tasks = append(tasks, task{name: "hardware of " + w.config.Name, run: func(ctx context.Context) error { return e.runSlot(ctx, w) }})
+			if w.config.Hardware.Kind == hal.LinkModem {
+				tasks = append(tasks, task{name: "carrier of " + w.config.Name, run: func(ctx context.Context) error { return e.watchCarrier(ctx, w) }})
+			}
 		case w.config.IPv4.Mode == config.DHCP:
 			tasks = append(tasks, task{name: "DHCP on " + w.config.Device, run: func(ctx context.Context) error { return e.runLease(ctx, w, w.config.Device) }})
 		}
