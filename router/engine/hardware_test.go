@@ -162,7 +162,9 @@ func TestDeafModem(t *testing.T) {
 	h.Machine.SetInterface(hal.Interface{Name: "wwan0", Kind: "device", Up: true, Addrs: haltest.Addresses("10.76.0.2/30")})
 	h.Hardware.Plug(hal.LinkDevice{ID: "usb-1", Kind: hal.LinkModem, State: hal.LinkOff}, &haltest.Card{APN: "internet", Tries: 3})
 	told := func() bool {
-		return slices.ContainsFunc(h.Events(100), func(e engine.EventView) bool { return e.Subject == "mobile" && strings.Contains(e.Text, "connected anew") })
+		return slices.ContainsFunc(h.Events(100), func(e engine.EventView) bool {
+			return e.Subject == "mobile" && strings.Contains(e.Text, "connected anew")
+		})
 	}
 	enginetest.Eventually(t, "the modem to be connected anew", told)
 	enginetest.Eventually(t, "the modem to connect", func() bool { return linkOf(h, "mobile").Device == "wwan0" })
