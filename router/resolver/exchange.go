@@ -34,6 +34,8 @@ var errForeign = errors.New("the answer is to another question")
 
 var errNoUpstream = errors.New("no upstream: no living link has a DNS server")
 
+var errBusy = errors.New("too many questions wait for the upstreams already")
+
 // health remembers how upstreams answer.
 type health struct {
 	mu    sync.Mutex
@@ -156,10 +158,16 @@ type outcome struct {
 
 // exchange asks the upstreams: the best one first, the next whenever one fails or is slow, and takes the first real answer. When
 // all fail, the error says how each did.
+//
+// An attempt costs a socket, and most of them hang together when their upstream does: no more than AtOnce are under way, and second ones are
+// not made beside slow first ones while many are (see busy).
 func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	ups := r.health.rank(r.cfg.Upstreams(), r.now())
 	if len(ups) == 0 {
 		return nil, errNoUpstream
+	}
+	if !r.enter() {
+		return nil, errBusy
 	}
 	attempts := min(max(2*len(ups), minAttempts), maxAttempts)
 	ctx, cancel := context.WithTimeout(ctx, queryTime)
@@ -167,13 +175,14 @@ func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	results := make(chan outcome, attempts)
 	started := make([]time.Time, 0, attempts)
 	running := 0
-	launch := func() {
+	launch := func() { // after enter
 		i := len(started)
 		started = append(started, r.now())
 		running++
 		r.stats.forwarded.Add(1)
 		go func() {
 			msg, err := r.ask(ctx, ups[i%len(ups)], q)
+			r.asking.Add(-1)
 			results <- outcome{msg, err, i}
 		}()
 	}
@@ -184,7 +193,7 @@ func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	var errs []error
 	waiting := map[int]bool{0: true}
 	next := func() {
-		if len(started) < attempts && ctx.Err() == nil {
+		if len(started) < attempts && ctx.Err() == nil && r.enter() {
 			waiting[len(started)] = true
 			launch()
 		}
@@ -192,10 +201,10 @@ func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	for running > 0 {
 		select {
 		case <-hedge.C:
-			if len(started) < attempts {
+			if len(started) < attempts && !r.busy() {
 				r.stats.hedged.Add(1)
+				next()
 			}
-			next()
 			delay *= 2
 			hedge.Reset(delay)
 		case o := <-results:
@@ -219,6 +228,22 @@ func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	}
 	return nil, errors.Join(errs...)
 }
+
+// enter takes the place of one attempt at an upstream, of which there are AtOnce.
+func (r *Resolver) enter() bool {
+	for {
+		n := r.asking.Load()
+		if n >= int64(r.cfg.AtOnce) {
+			return false
+		}
+		if r.asking.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// busy tells whether so many questions wait for upstreams that only those go out for which a client waits, each once at a time.
+func (r *Resolver) busy() bool { return r.asking.Load() >= int64(max(r.cfg.AtOnce/4, 1)) }
 
 // warnFalse logs that an upstream is not who it should be: other upstreams answer, so nobody else would tell.
 func (r *Resolver) warnFalse(u Upstream, err error) {

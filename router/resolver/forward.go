@@ -24,7 +24,7 @@ func (r *Resolver) resolve(ctx context.Context, q question) *dns.Msg {
 	if have && old.fresh(now) {
 		if m, ok := revive(old, now); ok {
 			r.stats.hits.Add(1)
-			if old.renewable(now) {
+			if old.renewable(now) && !r.busy() {
 				r.stats.renewed.Add(1)
 				r.fly(q) // nobody waits for it
 			}

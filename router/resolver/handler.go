@@ -25,15 +25,30 @@ func (r *Resolver) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	if !r.limit.enter(client.Addr()) {
 		r.stats.flooded.Add(1)
 		if r.saidFlood.now(r.now()) {
-			r.cfg.Log.Warn("a client sends more DNS queries than are answered at a time; some are dropped", "client", client.Addr())
+			r.cfg.Log.Warn("a client sends more DNS queries than are answered at a time; some are refused", "client", client.Addr())
+		}
+		if !query.Response {
+			r.send(w, client, network, query, tooMany(query))
 		}
 		return
 	}
 	defer r.limit.leave(client.Addr())
-	resp := r.Answer(r.base, client, query)
-	if resp == nil {
-		return
+	if resp := r.Answer(r.base, client, query); resp != nil {
+		r.send(w, client, network, query, resp)
 	}
+}
+
+// tooMany is the answer to a query on top of what is served at a time. It is given rather than nothing so that the client need not wait for
+// its own patience to end, and costs about the query's own bytes, so that nobody is flooded by way of it.
+func tooMany(query *dns.Msg) *dns.Msg {
+	m := reply(query, &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeRefused}})
+	if o := m.IsEdns0(); o != nil {
+		o.Option = append(o.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeProhibited, ExtraText: "too many queries at a time"})
+	}
+	return m
+}
+
+func (r *Resolver) send(w dns.ResponseWriter, client netip.AddrPort, network string, query, resp *dns.Msg) {
 	fitInto(resp, query, network)
 	if err := w.WriteMsg(resp); err != nil {
 		r.cfg.Log.Debug("a DNS answer could not be sent", "client", client, "error", err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -62,7 +63,7 @@ type Config struct {
 	MaxTTL       time.Duration     // default 24 h
 	StaleFor     time.Duration     // how long answers serve after their end when no upstream answers; default 24 h
 	PerClient    int               // queries of one client at a time; default 100
-	AtOnce       int               // queries of all clients at a time; default 1,000
+	AtOnce       int               // queries of all clients at a time, and attempts at upstreams; default 1,000
 	Log          *slog.Logger      // required
 }
 
@@ -75,6 +76,7 @@ type Resolver struct {
 	secure  *upstream.Client // asks the encrypted upstreams
 	flights singleflight.Group
 	holds   chan struct{}
+	asking  atomic.Int64 // attempts at upstreams under way
 	stats   counters
 	now     func() time.Time
 

@@ -10,7 +10,7 @@ type Stats struct {
 	Queries   uint64 // accepted, of both transports
 	Malformed uint64 // queries that no answer can be given to
 	Refused   uint64 // kinds of query that are not served
-	Flooded   uint64 // dropped: the client, or all of them, had too many under way
+	Flooded   uint64 // refused: the client, or all of them, had too many under way
 	Loops     uint64 // our own query came back to us
 	Local     uint64 // answered by the house's own names
 	Hits      uint64 // from the cache

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,23 +167,29 @@ func (o *recorder) all() []observed {
 // start runs a resolver on a free port of loopback and returns it with the address to ask.
 func start(t testing.TB, cfg Config, ups ...*nameServer) (*Resolver, string) {
 	t.Helper()
-	r := prepare(t, cfg, ups...)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
+	for range 50 {
+		r := prepare(t, cfg, ups...)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		select {
+		case <-r.Ready():
+			t.Cleanup(func() {
+				cancel()
+				if err := <-ended; err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+			return r, r.Addrs()[0].String()
+		case err := <-ended:
+			cancel()
+			if !errors.Is(err, syscall.EADDRINUSE) { // else a connection has the port over TCP that was free for UDP
+				t.Fatal(err)
+			}
 		}
-	})
-	select {
-	case <-r.Ready():
-	case err := <-ended:
-		ended <- err
-		t.Fatal(err)
 	}
-	return r, r.Addrs()[0].String()
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, ""
 }
 
 func prepare(t testing.TB, cfg Config, ups ...*nameServer) *Resolver {
