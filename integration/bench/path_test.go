@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,13 +187,13 @@ func (p *path) serveDNS() {
 		conn, err = net.ListenPacket("udp4", serverDNS+":53")
 		return err
 	})
-	n := 0
+	var asked atomic.Uint32
 	s := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
 		h := dns.RR_Header{Name: q.Question[0].Name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 300}
 		if h.Rrtype == dns.TypeA {
-			n++
+			n := asked.Add(1)
 			m.Answer = []dns.RR{&dns.A{Hdr: h, A: net.IPv4(203, 0, byte(n>>8), byte(n))}}
 		} else {
 			m.Answer = []dns.RR{&dns.TXT{Hdr: h, Txt: []string{"no address"}}}
