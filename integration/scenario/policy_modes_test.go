@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,9 @@ var (
 // experimental is a protocol without ports and without a name (RFC 3692, section 2.1): what else a host may send.
 const experimental = 253
 
+// fragmented is a packet's size that no link of the lab carries in one piece, in bytes.
+const fragmented = 3000
+
 func modePolicy(mode string) string {
 	list := func(a [2]string) string { return fmt.Sprintf("[%q, %q]", a[0], a[1]) }
 	return people + fmt.Sprintf(`
@@ -40,8 +44,8 @@ personal:
 `, mode, list(houseAllowed), list(houseBlocked), list(ownBlocked))
 }
 
-// TestPolicyModes: each filter mode lets pass and refuses what it says, for TCP, UDP, ICMP and any other protocol, over IPv4 and
-// IPv6, and so does "why".
+// TestPolicyModes: each filter mode lets pass and refuses what it says, for TCP, UDP, ICMP and any other protocol, whole and in
+// fragments, over IPv4 and IPv6, and so does "why".
 func TestPolicyModes(t *testing.T) {
 	h := newHouse(t, people, lossless)
 	pings, raw := h.watchPings(t), h.watchRaw(t)
@@ -109,8 +113,10 @@ func (h *house) allKinds(t *testing.T, pings *pingWitness, raw *rawWitness, to s
 	if answer.Blocked != refused {
 		t.Errorf("protocol %d to %s: why says blocked = %v: %s", experimental, to, answer.Blocked, answer.Sentence)
 	}
-	if got := raw.send(t, h.Lab.Host(host), to, refused); got.IsValid() == refused || got.IsValid() && h.linkOf(got) != "fiber" {
-		t.Errorf("protocol %d to %s: seen from %v, want it refused = %v", experimental, to, got, refused)
+	for _, size := range []int{100, fragmented} {
+		if got := raw.send(t, h.Lab.Host(host), to, size, refused); got.IsValid() == refused || got.IsValid() && h.linkOf(got) != "fiber" {
+			t.Errorf("%d bytes of protocol %d to %s: seen from %v, want it refused = %v", size, experimental, to, got, refused)
+		}
 	}
 }
 
@@ -134,7 +140,7 @@ func (h *house) watchRaw(t *testing.T) *rawWitness {
 		}
 		t.Cleanup(func() { c.Close() })
 		go func() {
-			buf := make([]byte, 2048)
+			buf := make([]byte, 2*fragmented)
 			for {
 				n, src, err := c.ReadFrom(buf)
 				if err != nil {
@@ -150,9 +156,9 @@ func (h *house) watchRaw(t *testing.T) *rawWitness {
 	return w
 }
 
-// send sends packets of the experimental protocol and says where they were seen from; invalid for nowhere. What is
+// send sends packets of the experimental protocol, of as many bytes, and says where they were seen from; invalid for nowhere. What is
 // to be refused is waited for a short time only, and anyway a packet that passes is there within a round trip.
-func (w *rawWitness) send(t *testing.T, host interface{ Do(func() error) error }, to string, refused bool) (from netip.Addr) {
+func (w *rawWitness) send(t *testing.T, host interface{ Do(func() error) error }, to string, size int, refused bool) (from netip.Addr) {
 	t.Helper()
 	network, patience := "ip4", paced(20*time.Second)
 	if mustAddr(to).Is6() {
@@ -171,6 +177,7 @@ func (w *rawWitness) send(t *testing.T, host interface{ Do(func() error) error }
 	}
 	defer c.Close()
 	text := fmt.Sprintf("packet to %s at %d", to, time.Now().UnixNano())
+	text += strings.Repeat(".", size-len(text))
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		_, _ = c.Write([]byte(text)) // an ICMP error of an earlier packet is reported here
 		w.mu.Lock()
