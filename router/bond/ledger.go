@@ -12,10 +12,11 @@ type ledger struct {
 
 // dispatch is one datagram that was sent.
 type dispatch struct {
-	parcel *parcel // nil: a probe or feedback, or settled
-	at     time.Duration
-	cum    uint64 // bytes sent on the path up to and with it
-	full   uint32 // datagrams sent so far that had more behind them, with it
+	parcel  *parcel // nil: a probe or feedback, or settled
+	at      time.Duration
+	cum     uint64 // bytes sent on the path up to and with it
+	carried uint32 // datagrams with a packet in them sent so far, with it
+	full    uint32 // those of them that had more behind them
 }
 
 // maxOutstanding bounds the datagrams of a path that are remembered: 65,536 are 90 MB, half a second at 1.5 Gbit/s.
@@ -26,10 +27,14 @@ func (l *ledger) note(x *parcel, size int, waited bool, now time.Duration) (numb
 	l.bytes += uint64(size)
 	d := dispatch{parcel: x, at: now, cum: l.bytes}
 	if n := l.entries.len(); n > 0 {
-		d.full = l.entries.at(n - 1).full
+		last := l.entries.at(n - 1)
+		d.carried, d.full = last.carried, last.full
 	}
-	if waited {
-		d.full++
+	if x != nil {
+		d.carried++
+		if waited {
+			d.full++
+		}
 	}
 	l.entries.push(d)
 	l.next++
@@ -47,13 +52,14 @@ func (l *ledger) find(number uint64) *dispatch {
 	return l.entries.at(int(number - l.oldest()))
 }
 
-// fullBetween counts the datagrams after since and up to highest, and those among them that had more behind them.
+// fullBetween counts the datagrams with packets after since and up to highest, and those among them that had more behind them. Probes and
+// feedback do not count: they come at times of their own, and on a slow path there are more of them than of packets.
 func (l *ledger) fullBetween(since, highest uint64) (sent, full int) {
 	a, b := l.find(since), l.find(highest)
 	if a == nil || b == nil {
 		return 0, 0
 	}
-	return int(highest - since), int(b.full - a.full)
+	return int(b.carried - a.carried), int(b.full - a.full)
 }
 
 // ledgerLife is how long settled datagrams are remembered, for the rate's differences.

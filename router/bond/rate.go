@@ -56,7 +56,7 @@ type heard struct {
 	sentThen uint64        // bytes sent on the path up to and with it
 	sentNow  uint64        // bytes sent on the path by now
 	lostNew  uint32        // given up since the record before
-	// fullSince tells how many datagrams after the given one, up to highest, were sent, and how many of them while more waited.
+	// fullSince tells how many datagrams with packets after the given one, up to highest, were sent, and how many of them while more waited.
 	fullSince func(number uint64) (sent, full int)
 }
 

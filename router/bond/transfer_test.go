@@ -77,3 +77,22 @@ func TestShare(t *testing.T) {
 		})
 	}
 }
+
+// TestRisesBesideFeedback: a path that is thought to be slow carries more feedback than packets. It shows all the same that it is full, and its
+// rate rises again.
+func TestRisesBesideFeedback(t *testing.T) {
+	legs := []leg{{mbit: 10, delay: 30 * ms, buffer: 150 * ms}, {mbit: 2, delay: 50 * ms, buffer: 300 * ms}}
+	for _, slow := range []float64{leastRate, 600e3 / 8, 1e6 / 8} {
+		p := bondOver(t, 1, legs...)
+		for since := range 600 { // until all that is under way left at that rate
+			p.at(2*time.Second+time.Duration(since)*ms, func() {
+				r := &p.far.core.path(0).rate
+				r.now, r.startup = slow, false
+			})
+		}
+		p.transfer(false, []uint16{5001}, 4*time.Second)
+		if got := p.far.core.path(0).rate.now * 8 / 1e6; got < 8 {
+			t.Errorf("from %.2f Mbit/s the rate rose to %.2f within four seconds, of 10", slow*8/1e6, got)
+		}
+	}
+}
