@@ -120,6 +120,27 @@ func (h *house) allKinds(t *testing.T, pings *pingWitness, raw *rawWitness, to s
 	}
 }
 
+// TestPolicyPathMTU: the errors by which a host learns that a way takes only small packets reach it in every mode, when they are about a flow that may pass: without
+// them its large packets would be lost for good.
+func TestPolicyPathMTU(t *testing.T) {
+	const narrow, size = 1300, 1400
+	h := newHouse(t, modePolicy("deny-all"), lossless)
+	raw := h.watchRaw(t)
+	const outside = "up0" // the provider's device towards the internet
+	if out, err := h.Lab.Provider("fiber").Command(t.Context(), "ip", "link", "set", outside, "mtu", fmt.Sprint(narrow)).CombinedOutput(); err != nil {
+		t.Fatalf("narrowing the provider's way: %v: %s", err, out)
+	}
+	for _, to := range houseAllowed {
+		if got := raw.send(t, h.Lab.Host("laptop"), to, size, false); !got.IsValid() || h.linkOf(got) != "fiber" {
+			t.Errorf("%d bytes to %s over a way of %d: seen from %v", size, to, narrow, got)
+		}
+		out, err := h.Lab.Host("laptop").Command(t.Context(), "ip", "route", "get", to).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), fmt.Sprintf("mtu %d", narrow)) {
+			t.Errorf("the laptop has learned of the way to %s: %s (%v), want %d", to, out, err, narrow)
+		}
+	}
+}
+
 // rawWitness sees packets of the experimental protocol that reach the lab's internet.
 type rawWitness struct {
 	mu   sync.Mutex
