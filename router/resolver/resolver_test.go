@@ -415,22 +415,21 @@ func TestSlowObserverDoesNotHoldTheAnswer(t *testing.T) {
 func TestPortInUseSaysWhatToDo(t *testing.T) {
 	for _, network := range []string{"udp", "tcp"} {
 		var at string
-		if network == "udp" {
-			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
+		var err error
+		for range 50 { // else a connection has the port over TCP that was free for UDP
+			pc, l := listenBoth(t)
 			defer pc.Close()
-			at = pc.LocalAddr().String()
-		} else {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
 			defer l.Close()
-			at = l.Addr().String()
+			if at = pc.LocalAddr().String(); network == "udp" {
+				l.Close()
+			} else {
+				pc.Close()
+			}
+			err = prepare(t, Config{Listen: []string{"127.0.0.1:0", at}}).Run(t.Context())
+			if err != nil && strings.Contains(err.Error(), network+" "+at) {
+				break
+			}
 		}
-		err := prepare(t, Config{Listen: []string{"127.0.0.1:0", at}}).Run(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "systemd-resolved") || !strings.Contains(err.Error(), network+" "+at) {
 			t.Errorf("%s: %v", network, err)
 		}
