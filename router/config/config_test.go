@@ -42,7 +42,7 @@ func bad() []string {
 		base + "    rate: {down: 5}\n", base + "    dns: [one]\n", base + "    dns: [\"tls://dns.example\"]\n", base + "    metered: maybe\n",
 		base + "    probes: {interval: 5}\n", base + "    probes: {interval: 1ms}\n", base + "    probes: {targets: [\"smtp:192.0.2.1\"]}\n",
 		base + "    id: 9\n", base + "    id: -1\n", base + "  - {name: lte, device: wan2, id: 3}\n  - {name: wifi, device: wan3, id: 3}\n",
-		base + "  - {name: fiber, device: wan2}\n", base + "  - {name: lte, device: wan1}\n", base + "  - {name: lte, device: lan0}\n", base + "  - {name: \"a b\", device: wan2}\n",
+		base + "  - {name: fiber, device: wan2}\n", base + "  - {name: lte, device: wan1}\n", base + "  - {name: lte, device: lan0, rate: {down: 9mbit, up: 9mbit}, shape: {mode: fixed}}\n", base + "  - {name: \"a b\", device: wan2}\n",
 		base + "  - {name: lte}\n", base + "  - {name: lte, device: an-interface-name}\n",
 		base + strings.Repeat("  - {name: a, device: b}\n", 7),
 		base + "platform: openwrt\n", base + "platform: static\nplatform: static\n", base + "lan: [{device: x}]\n", base + "log_level: loud\n",

@@ -105,7 +105,7 @@ func (l LAN) Port(delegated []netip.Prefix) hal.LANPort {
 func (c Config) checkLAN(used map[string]string) error {
 	for i, l := range c.LAN {
 		at := func(key string) string { return fmt.Sprintf("lan[%d].%s", i, key) }
-		if err := checkDevice(at("device"), l.Device, "lan", used); err != nil {
+		if err := checkDevice(at("device"), l.Device, theLAN, used); err != nil {
 			return err
 		}
 		for n, port := range l.Bridge {

@@ -183,7 +183,7 @@ func (c Config) Check() error {
 		}
 		names[l.Name], ids[l.ID] = true, l.Name
 		if !l.ByHardware() {
-			if err := checkDevice(at+".device", l.Device, "link "+l.Name, used); err != nil {
+			if err := cmp.Or(c.checkArm(l, at, used), checkDevice(at+".device", l.Device, "link "+l.Name, used)); err != nil {
 				return err
 			}
 		}

@@ -207,18 +207,27 @@ func (in Input) fromLink() []Chain {
 // prerouting decides about first packets. Everything after them has to be quick: the household's packets get their
 // connection's mark back, all others pass.
 func (in Input) prerouting() Chain {
-	elements := []string{}
-	for _, d := range in.lanDevices() {
+	var rules, elements []string
+	for _, l := range in.arms() {
+		rules = append(rules, fmt.Sprintf("iifname %q goto from_arm_%d", l.Device, l.ID))
+	}
+	lan := in.legs(in.lanDevices())
+	for _, d := range lan {
 		elements = append(elements, fmt.Sprintf("%q : goto from_lan", d))
 	}
 	for _, l := range in.Links {
-		elements = append(elements, fmt.Sprintf("%q : goto from_link_%d", l.Device, l.ID))
+		if !slices.Contains(in.armDevices(), l.Device) {
+			elements = append(elements, fmt.Sprintf("%q : goto from_link_%d", l.Device, l.ID))
+		}
 	}
-	return Chain{Name: "prerouting", Hook: "type filter hook prerouting priority mangle; policy accept;", Rules: []string{
-		fmt.Sprintf("iifname %s ct mark & %#x != 0 meta mark set ct mark accept", anyOf(in.lanDevices()), uint32(decided)),
-		"ct state established,related accept",
-		"iifname vmap { " + strings.Join(elements, ", ") + " }",
-	}}
+	if len(lan) > 0 {
+		rules = append(rules, fmt.Sprintf("iifname %s ct mark & %#x != 0 meta mark set ct mark accept", anyOf(lan), uint32(decided)))
+	}
+	rules = append(rules, "ct state established,related accept")
+	if len(elements) > 0 {
+		rules = append(rules, "iifname vmap { "+strings.Join(elements, ", ")+" }")
+	}
+	return Chain{Name: "prerouting", Hook: "type filter hook prerouting priority mangle; policy accept;", Rules: rules}
 }
 
 // output steers the router's own traffic. A socket that set its own mark (a probe, a query to a link's name server) has
@@ -248,7 +257,7 @@ func ownFlow(profile string) Chain {
 
 // dstnat answers name queries and leads forwarded ports to their devices.
 func (in Input) dstnat() Chain {
-	lan, wan := quoted(in.lanDevices()), quoted(in.wanDevices())
+	lan := quoted(in.lanDevices())
 	var rules []string
 	if in.DNS.Redirect {
 		for _, p := range []string{"udp", "tcp"} {
@@ -265,7 +274,13 @@ func (in Input) dstnat() Chain {
 			family = "ip6"
 		}
 		match := fmt.Sprintf("meta nfproto %s %s dport %d", map[string]string{"ip": "ipv4", "ip6": "ipv6"}[family], f.Proto, f.Port)
-		rules = append(rules, fmt.Sprintf("iifname %s %s dnat %s to %s", wan, match, family, to))
+		if wan := in.legs(in.wanDevices()); len(wan) > 0 {
+			rules = append(rules, fmt.Sprintf("iifname %s %s dnat %s to %s", quoted(wan), match, family, to))
+		}
+		if arms := in.armDevices(); len(arms) > 0 { // what the household sends out by the same device goes to others
+			rules = append(rules, fmt.Sprintf("iifname %s fib daddr type local %s saddr != @near%s %s dnat %s to %s",
+				quoted(arms), family, map[string]string{"ip": "4", "ip6": "6"}[family], match, family, to))
+		}
 		// A LAN host that asks for the house's public address reaches the device, too.
 		rules = append(rules, fmt.Sprintf("iifname %s fib daddr type local %s daddr != @near%s %s dnat %s to %s",
 			lan, family, map[string]string{"ip": "4", "ip6": "6"}[family], match, family, to))
@@ -277,9 +292,15 @@ func (in Input) dstnat() Chain {
 // masqueraded too.
 func (in Input) srcnat() Chain {
 	lan := quoted(in.lanDevices())
-	rules := []string{fmt.Sprintf("oifname %s masquerade", quoted(in.wanDevices()))}
+	masquerade := fmt.Sprintf("oifname %s masquerade", quoted(in.wanDevices()))
+	var hairpin []string
 	if len(in.Forwards) > 0 {
-		rules = append(rules, fmt.Sprintf("iifname %s oifname %s ct status dnat masquerade", lan, lan))
+		hairpin = []string{fmt.Sprintf("iifname %s oifname %s ct status dnat masquerade", lan, lan)}
+	}
+	rules := append([]string{masquerade}, hairpin...)
+	if arms := in.armDevices(); len(arms) > 0 { // what leaves by an arm for the household keeps its address
+		rules = append(hairpin, fmt.Sprintf("oifname %s ip daddr @near4 accept", quoted(arms)),
+			fmt.Sprintf("oifname %s ip6 daddr @near6 accept", quoted(arms)), masquerade)
 	}
 	return Chain{Name: "srcnat", Hook: "type nat hook postrouting priority srcnat; policy accept;", Rules: rules}
 }
@@ -316,6 +337,9 @@ func (in Input) forward() Chain {
 	if guests := in.guestDevices(); len(guests) > 0 {
 		rules = append(rules, fmt.Sprintf("iifname %s ct direction original jump guest_out", quoted(guests)))
 	}
+	if len(in.arms()) > 0 { // strangers, whose packets leave by a link's device too
+		rules = append(rules, fmt.Sprintf("ct direction original ct mark & %#x != 0 goto to_lan", uint32(flow.InboundBit)))
+	}
 	return Chain{Name: "forward", Hook: "type filter hook forward priority filter; policy accept;", Rules: append(rules,
 		fmt.Sprintf("oifname %s goto to_link", wan),
 		fmt.Sprintf("iifname %s goto to_lan", wan),
@@ -342,7 +366,11 @@ func (in Input) toLAN() Chain {
 
 // input protects the router itself from the internet side.
 func (in Input) input() Chain {
-	rules := []string{fmt.Sprintf("iifname %s goto from_internet", quoted(in.wanDevices()))}
+	var rules []string
+	if arms := in.armDevices(); len(arms) > 0 {
+		rules = append(rules, fmt.Sprintf("iifname %s ip saddr @near4 accept", quoted(arms)), fmt.Sprintf("iifname %s ip6 saddr @near6 accept", quoted(arms)))
+	}
+	rules = append(rules, fmt.Sprintf("iifname %s goto from_internet", quoted(in.wanDevices())))
 	if guests := in.guestDevices(); len(guests) > 0 {
 		rules = append(rules, fmt.Sprintf("iifname %s goto from_guest", quoted(guests)))
 	}

@@ -102,6 +102,7 @@ func (c *Compiler) Compile(in Input) (State, error) {
 	add(j.chains...)
 	add(dispatch(j.profiles, j.fallback), label(), identify(), ownFlow(j.own), in.fromLAN())
 	add(in.fromLink()...)
+	add(in.fromArm()...)
 	add(refuse(), in.toLink(), in.toLAN(), fromInternet())
 	add(in.prerouting(), in.output(), in.dstnat())
 	add(in.hold()...)
@@ -109,6 +110,7 @@ func (c *Compiler) Compile(in Input) (State, error) {
 	add(in.capture()...)
 	add(in.guests()...)
 	add(in.forward(), in.input(), in.srcnat())
+	add(in.stayPut()...)
 	add(in.codePoints()...)
 	add(in.delivery(j.choices)...)
 	s.addShaping(in)
@@ -134,7 +136,7 @@ func (in Input) check() error {
 		if other, ok := ids[l.ID]; ok {
 			return fmt.Errorf("links %q and %q have the same number %d", other, l.Name, l.ID)
 		}
-		if other, ok := device[l.Device]; ok {
+		if other, ok := device[l.Device]; ok && other != "the LAN" { // else it is an arm
 			return fmt.Errorf("device %s of link %q is also of %s", l.Device, l.Name, other)
 		}
 		ids[l.ID], device[l.Device] = l.Name, fmt.Sprintf("link %q", l.Name)

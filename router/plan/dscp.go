@@ -14,11 +14,10 @@ import (
 // chain stands before the one that tells a bond how to carry a flow, which has the last word on a bond's device.
 func (in Input) codePoints() []Chain {
 	base := Chain{Name: "dscp", Hook: "type filter hook postrouting priority -151; policy accept;", Comment: "code points of what leaves the house: set, kept or washed"}
-	lan, wan := anyOf(in.lanDevices()), anyOf(in.wanDevices())
+	way := in.outward()
 	var out []Chain
 	if in.Policy.SetsDSCP() {
 		classes, devices, set := in.askedCodePoints()
-		way := fmt.Sprintf("iifname %s oifname %s ", lan, wan)
 		for _, level := range []struct {
 			mask     flow.Mark
 			elements []string
@@ -33,7 +32,7 @@ func (in Input) codePoints() []Chain {
 	}
 	// The field is looked at first: nearly all packets leave each rule there.
 	for _, family := range []string{"ip", "ip6"} {
-		base.Rules = append(base.Rules, fmt.Sprintf("%s dscp != 0x0 iifname %s oifname %s %s dscp set 0x0", family, lan, wan, family))
+		base.Rules = append(base.Rules, fmt.Sprintf("%s dscp != 0x0 %s%s dscp set 0x0", family, way, family))
 	}
 	return append(out, base)
 }

@@ -135,6 +135,10 @@ func TestGolden(t *testing.T) {
 			in.BlockPage = 8099
 		},
 		"shaped": func(in *Input) { in.Shapings = homeShapings() },
+		"arm": func(in *Input) { // the fiber's router is reached over the household's own network
+			in.LAN[0].Device, in.Links[0].Device = "eth0", "eth0"
+			in.Policy = compilePolicy(t, dscpPolicy)
+		},
 		"bond": func(in *Input) { // a link without a gateway, as it is while the relay gave an address of one family
 			in.Links = append(in.Links, Link{
 				LinkCondition: steer.LinkCondition{ID: 7, Name: "bond", Role: flow.Backup, Usable: true, Weight: 1},
