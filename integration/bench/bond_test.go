@@ -29,6 +29,7 @@ var (
 const (
 	bondRelay  = "198.51.100.1"
 	bondServer = "203.0.113.1"
+	bondDevice = "trenza-bond" // before it is there the server answers over the first link
 	bondRounds = 5
 	bondRun    = 8 * time.Second
 	bondRamp   = 2 * time.Second // that is not counted
@@ -81,7 +82,7 @@ func newBondedAs(b *testing.B, lines string, barred []int, settings ...emulator.
 	bond := w.file(dir, "bond.yaml", fmt.Sprintf("state: %s/bond\ncode: %s\npaths: [%s]\nlog_level: warn\n", dir, first, strings.Join(paths, ", ")))
 	w.ends = append(w.ends, w.start(w.router, filepath.Join(dir, "bond.log"), "bond", "--config", bond).Process.Pid)
 	w.until("the bond carries packets", func() error {
-		return w.router.Command("ping", "-c", "1", "-W", "1", bondServer).Run()
+		return w.router.Command("ping", "-I", bondDevice, "-c", "1", "-W", "1", bondServer).Run()
 	})
 	time.Sleep(time.Second) // all paths are known
 	return w
