@@ -9,7 +9,7 @@ VMRUN   := bin/vmrun
 
 export CGO_ENABLED ?= 0
 
-.PHONY: run build packages image-rpi image-openwrt image-tools test soak screenshots measure-page browser test-packages test-images test-container test-race test-vm vm-shell vmrun lint generate check-generated fuzz bench setup clean
+.PHONY: run build packages image-rpi image-openwrt image-tools test soak screenshots measure-page browser test-packages test-images test-container test-race test-vm test-powercut vm-shell vmrun lint generate check-generated fuzz bench setup clean
 
 ## run: the lab, the daemon and the page on http://127.0.0.1:8080, until Ctrl-C
 run: setup build
@@ -86,6 +86,12 @@ test-race:
 ## VM='./integration/vm/guest/netem' or VM='-run TestFight ./integration/scenario' for some of them
 test-vm: vmrun
 	packaging/dev/test-vm.sh $(VM)
+
+## test-powercut: the router in a virtual machine that loses its power CUTS times while rules and usage are written; SEED repeats the moments of a run
+test-powercut: CUTS = 20
+test-powercut: vmrun
+	packaging/dev/setup.sh mkfs.ext4:e2fsprogs
+	TRENZA_BINARY=$(abspath $(BIN)) $(GO) test -tags vm -count=1 -timeout 120m -v ./integration/vm/powercut -args -cuts $(CUTS) $(if $(SEED),-seed $(SEED))
 
 ## vm-shell: a shell on the console of such a machine; Ctrl-D ends it
 vm-shell: vmrun

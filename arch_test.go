@@ -44,7 +44,7 @@ var rooms = [][]string{
 	{"integration/vm/guest/devices"},
 	{"integration/netlab/home"},
 	{"router/cli"},
-	{"integration/scenario", "integration/bench", "integration/page", "integration/vm/guest/smoke", "integration/vm/guest/netem", "integration/vm/guest/fallback", "integration/vm/guest/shaping"},
+	{"integration/scenario", "integration/bench", "integration/page", "integration/vm/guest/smoke", "integration/vm/guest/netem", "integration/vm/guest/fallback", "integration/vm/guest/shaping", "integration/vm/powercut"},
 	{"integration/vm/guest/hardware"},
 	{"."},
 	{"packaging", "images"},

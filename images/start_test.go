@@ -98,7 +98,10 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
-var cuts = flag.Int("cuts", 5, "how often the power is cut while rules are written")
+var (
+	cuts = flag.Int("cuts", 5, "how often the power is cut while rules are written")
+	seed = flag.Uint64("seed", 0, "decides the moments of the cuts; 0 draws one")
+)
 
 // TestPowerCut kills the machine at random while rules are written: it always starts again, with the last rules that it confirmed.
 func TestPowerCut(t *testing.T) {
@@ -107,9 +110,14 @@ func TestPowerCut(t *testing.T) {
 	h := b.newHost()
 	h.waitForPage()
 	h.setUp()
+	if *seed == 0 {
+		*seed = rand.Uint64N(1 << 32)
+	}
+	t.Logf("seed %d: the same moments again by -seed", *seed)
+	random := rand.New(rand.NewPCG(*seed, 0))
 	number, confirmed := 0, -1
 	for cut := range *cuts {
-		end := time.Now().Add(time.Duration(2000+rand.IntN(10000)) * time.Millisecond)
+		end := time.Now().Add(time.Duration(2000+random.IntN(10000)) * time.Millisecond)
 		power := time.AfterFunc(time.Until(end), func() { _ = b.process.Process.Kill() })
 		for {
 			number++

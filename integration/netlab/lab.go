@@ -33,6 +33,9 @@ type Options struct {
 	// Seed decides the random losses and jitter of package emulator; 0 is a seed
 	// too.
 	Seed uint64
+	// State is the folder where the router keeps its state, for one that lives
+	// longer than the lab; empty for one in the lab's own folder.
+	State string
 	// Log takes what an operator may want to know; nil discards it.
 	Log *slog.Logger
 }
@@ -40,6 +43,7 @@ type Options struct {
 // Lab is a running home with its internet.
 type Lab struct {
 	dir      string
+	kept     string // Options.State
 	log      *slog.Logger
 	specs    []LinkSpec
 	router   *Namespace
@@ -126,6 +130,7 @@ func register(ctx context.Context, o Options) (*Lab, error) {
 	}
 	l := &Lab{
 		dir:   filepath.Join(o.Root, o.ID),
+		kept:  o.State,
 		log:   o.Log,
 		specs: o.Links,
 		isps:  make(map[string]*Namespace),

@@ -1,6 +1,7 @@
 package netlab
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -28,7 +29,7 @@ func (l *Lab) RouterConfig(policy string) string {
 	var s strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
 	line("platform: static")
-	line("state: %s", filepath.Join(l.dir, routerStateDir))
+	line("state: %s", cmp.Or(l.kept, filepath.Join(l.dir, routerStateDir)))
 	line("run: %s", l.RouterRun())
 	line("lan:")
 	line("  - device: %s", LANDevice)

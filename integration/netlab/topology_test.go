@@ -41,6 +41,10 @@ func TestRouterConfig(t *testing.T) {
 	if text := lab.RouterConfig(""); strings.Contains(text, "policy") {
 		t.Errorf("a policy that nobody gave:\n%s", text)
 	}
+	lab.kept = "/disk/state"
+	if got, err := config.Parse("lab.yaml", []byte(lab.RouterConfig(""))); err != nil || got.State != "/disk/state" {
+		t.Errorf("the state is kept in %q: %v", got.State, err)
+	}
 }
 
 // TestAddressPlan checks that no two networks of the lab overlap: a server would

@@ -28,6 +28,7 @@ type Job struct {
 	Dir      string   // working directory, inside the checkout
 	Checkout string   // the repository's folder
 	Env      []string // further variables, KEY=value
+	Disk     string   // raw image that the guest has as its disk (virtio); "" for no disk
 	Options  Options
 	Deadline time.Duration // after which the guest is ended, counted from the job's start
 	Output   io.Writer     // takes what the program prints, as it comes
@@ -164,7 +165,7 @@ func runMachine(ctx context.Context, m machine, output io.Writer) error {
 
 // prepare writes the job's share into a folder.
 func (i *Image) prepare(ctx context.Context, dir string, j Job) (machine, error) {
-	m := machine{image: i, accel: i.Accelerator(ctx, j.Log), memory: j.Options.Memory, checkout: j.Checkout,
+	m := machine{image: i, accel: i.Accelerator(ctx, j.Log), memory: j.Options.Memory, checkout: j.Checkout, disk: j.Disk,
 		job: filepath.Join(dir, "job"), result: filepath.Join(dir, "result"), control: filepath.Join(dir, "control")}
 	if m.accel == tcg {
 		// First: who says otherwise on the host is right.

@@ -3,6 +3,7 @@ package vm
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // program is the emulator. Guests are amd64 on every host.
@@ -20,6 +21,7 @@ type machine struct {
 	checkout string
 	channel  string // file that takes what the job prints; "" for none
 	control  string // path of the control channel's socket; "" for none
+	disk     string // path of a raw image; "" for no disk
 }
 
 // args returns qemu's command line. One processor: a second makes an emulated guest slower, and takes a processor from the host. Four
@@ -44,6 +46,9 @@ func (m machine) args() []string {
 	}
 	if m.channel != "" {
 		args = append(args, "-chardev", "file,id=channel,path="+m.channel, "-device", "virtserialport,chardev=channel,name=trenza.output")
+	}
+	if m.disk != "" {
+		args = append(args, "-drive", "file="+strings.ReplaceAll(m.disk, ",", ",,")+",format=raw,if=none,id=disk", "-device", "virtio-blk-pci,drive=disk")
 	}
 	if m.control != "" {
 		// The machine is its own client: what the guest writes to the port arrives at the monitor.
