@@ -29,7 +29,8 @@ var rooms = [][]string{
 	{"router/engine", "webui/auth", "webui/localca"},
 	{"webui/api", "webui/app"},
 	{"webui/server"},
-	{"hal/linux", "hal/haltest", "hal/bus", "hal/ubus", "hal/software", "hal/dnsmasq"},
+	{"hal/linux", "hal/haltest", "hal/bus", "hal/ubus", "hal/software", "hal/program"},
+	{"hal/dnsmasq", "hal/hostapd"},
 	{"hal/ubus/ubustest"},
 	{"hal/networkmanager", "hal/modem", "hal/openwrt", "hal/wifi"},
 	{"hal/hardware"},
@@ -60,7 +61,7 @@ var guarded = []struct {
 	{[]string{"github.com/godbus/"}, []string{"hal/"}, "the machine's services are behind hal"},
 	{[]string{"github.com/labstack/echo"}, []string{"webui/api", "webui/server"}, "the web framework stays in the web's rooms"},
 	{[]string{"database/sql", "modernc.org/sqlite"}, []string{"router/store"}, "SQL stays in the store"},
-	{[]string{module + "hal/linux", module + "hal/haltest", module + "hal/hardware", module + "hal/networkmanager", module + "hal/modem", module + "hal/openwrt", module + "hal/wifi", module + "hal/ubus", module + "hal/software", module + "hal/dnsmasq"}, []string{"router/cli", "router/engine/enginetest", "integration/", "hal/"}, "implementations of hal are chosen by the composition root"},
+	{[]string{module + "hal/linux", module + "hal/haltest", module + "hal/hardware", module + "hal/networkmanager", module + "hal/modem", module + "hal/openwrt", module + "hal/wifi", module + "hal/ubus", module + "hal/software", module + "hal/dnsmasq", module + "hal/hostapd"}, []string{"router/cli", "router/engine/enginetest", "integration/", "hal/"}, "implementations of hal are chosen by the composition root"},
 	{[]string{module + "integration"}, []string{"router/cli", "integration/"}, "only the lab's command starts the lab"},
 }
 

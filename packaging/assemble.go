@@ -74,7 +74,7 @@ func (r release) pack(kind, arch string, binary []byte) (string, []byte, error) 
 	info.Deb.Compression = "zstd:19" // of Debian since 12; xz in Go takes a minute a package
 	switch kind {
 	case "deb":
-		info.Recommends, info.Suggests = []string{"dnsmasq-base"}, []string{"network-manager", "modemmanager"}
+		info.Recommends, info.Suggests = []string{"dnsmasq-base"}, []string{"network-manager", "modemmanager", "hostapd"}
 	case "apk":
 		info.Release = "r1"
 	case "ipk":

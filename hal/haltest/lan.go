@@ -9,7 +9,7 @@ import (
 	"github.com/trenza-router/trenza/hal"
 )
 
-// LAN is a hal.LANPorts and a hal.AddressServer in memory, on a Fake.
+// LAN is a hal.LANPorts, a hal.AddressServer and hal.AccessPoints in memory, on a Fake.
 type LAN struct {
 	Machine *Fake
 
@@ -19,11 +19,19 @@ type LAN struct {
 	starts  int
 	refused error
 	fail    chan error // of what serves
+	radios  map[string]*onAir
+}
+
+// onAir is an access point that runs.
+type onAir struct {
+	point hal.AccessPoint
+	fail  chan error
 }
 
 var (
 	_ hal.LANPorts      = (*LAN)(nil)
 	_ hal.AddressServer = (*LAN)(nil)
+	_ hal.AccessPoints  = (*LAN)(nil)
 )
 
 // SetLANPort implements hal.LANPorts.
@@ -129,5 +137,52 @@ func (l *LAN) Fail(err error) {
 	select {
 	case l.fail <- err:
 	default: // it is ending
+	}
+}
+
+// ServeAccessPoint implements hal.AccessPoints.
+func (l *LAN) ServeAccessPoint(ctx context.Context, a hal.AccessPoint) error {
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	air := &onAir{a, make(chan error, 1)}
+	l.mu.Lock()
+	if l.radios == nil {
+		l.radios = map[string]*onAir{}
+	}
+	l.radios[a.Device] = air
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.radios, a.Device)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-air.fail:
+		return err
+	}
+}
+
+// OnAir is the access point that runs on a radio; zero: none does.
+func (l *LAN) OnAir(device string) hal.AccessPoint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if air := l.radios[device]; air != nil {
+		return air.point
+	}
+	return hal.AccessPoint{}
+}
+
+// FailRadio ends the access point of a radio, as a program that crashes does.
+func (l *LAN) FailRadio(device string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if air := l.radios[device]; air != nil {
+		select {
+		case air.fail <- err:
+		default: // it is ending
+		}
 	}
 }

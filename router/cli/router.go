@@ -21,6 +21,7 @@ import (
 
 	"github.com/trenza-router/trenza/hal/dnsmasq"
 	"github.com/trenza-router/trenza/hal/hardware"
+	"github.com/trenza-router/trenza/hal/hostapd"
 	"github.com/trenza-router/trenza/hal/linux"
 	"github.com/trenza-router/trenza/router/apply"
 	"github.com/trenza-router/trenza/router/backup"
@@ -219,7 +220,8 @@ func (p *parts) run(ctx context.Context, cfg config.Config) error {
 	e, err := engine.New(ctx, engine.Options{
 		Config: cfg, Machine: p.machine, Hardware: p.devices, Store: p.db, Log: p.log, Version: version, Metrics: metrics, Now: time.Now, Zone: p.zone,
 		Ports: p.machine, Addresses: dnsmasq.New(dnsmasq.Options{Dir: cfg.Run, Log: p.log}),
-		Bonds: func(o tunnel.Options) (engine.Bond, error) { return tunnel.NewRouter(o) },
+		Radios: hostapd.New(hostapd.Options{Dir: cfg.Run, Log: p.log}),
+		Bonds:  func(o tunnel.Options) (engine.Bond, error) { return tunnel.NewRouter(o) },
 	})
 	if err != nil {
 		return err

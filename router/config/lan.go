@@ -22,6 +22,7 @@ type LAN struct {
 	DHCP  *DHCPRange   `yaml:"dhcp"`  // nil: another program gives addresses, or none does
 	IPv6  Advertise    `yaml:"ipv6"`  // what hosts are told of IPv6
 	Guest bool         `yaml:"guest"` // its hosts reach the internet, and nothing else
+	WiFi  []WiFi       `yaml:"wifi"`  // by which hosts join it
 }
 
 // Advertise says whether the router announces networks to IPv6 hosts.
@@ -112,6 +113,9 @@ func (c Config) checkLAN(used map[string]string) error {
 			if err := checkDevice(at(fmt.Sprintf("bridge[%d]", n)), port, "lan "+l.Device, used); err != nil {
 				return err
 			}
+		}
+		if err := l.checkWiFi(fmt.Sprintf("lan[%d]", i), used); err != nil {
+			return err
 		}
 		if a := l.Address; a.IsValid() && (!a.Addr().Is4() || a.Bits() < 8 || a.Bits() > 30 || a == a.Masked() || !a.Addr().IsGlobalUnicast()) {
 			return misfitf(at("address"), "lan %s: address %v: use the router's IPv4 address with the length of the network, as in 192.168.83.1/24", l.Device, a)

@@ -6,8 +6,16 @@ import (
 	"strings"
 )
 
-// secretLine is a key of the file whose value is a Secret, at the beginning of a line, in a list, in braces or behind a comment sign.
-var secretLine = regexp.MustCompile(`(?m)((?:^|[\s{,#-])(?:code|password|pin)\s*:\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,}#][^,}#\n]*)`)
+// secretLine is a key of the file whose value is a Secret, at the beginning of a line, in a list, in braces or behind a comment sign; needed
+// is one that must have a value.
+var secretLine, needed = keyLine("code|password|pin"), keyLine("passphrase")
+
+func keyLine(keys string) *regexp.Regexp {
+	return regexp.MustCompile(`(?m)((?:^|[\s{,#-])(?:` + keys + `)\s*:\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,}#][^,}#\n]*)`)
+}
+
+// withheld stands for a secret that must have a value.
+const withheld = "--------"
 
 // Redact is the text of a configuration without its secrets, with all else as its author wrote it. It fails when it cannot be sure to have
 // found them all.
@@ -16,7 +24,7 @@ func Redact(name string, text []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out := secretLine.ReplaceAllString(string(text), `$1""`)
+	out := needed.ReplaceAllString(secretLine.ReplaceAllString(string(text), `$1""`), `$1"`+withheld+`"`)
 	after, err := Parse(name, []byte(out))
 	if err != nil {
 		return "", fmt.Errorf("taking the secrets out of the configuration: %w", err)
@@ -36,8 +44,13 @@ func Redact(name string, text []byte) (string, error) {
 func (c Config) secrets() []string {
 	var out []string
 	add := func(s Secret) {
-		if s != "" {
+		if s != "" && s != withheld {
 			out = append(out, string(s))
+		}
+	}
+	for _, l := range c.LAN {
+		for _, w := range l.WiFi {
+			add(w.Passphrase)
 		}
 	}
 	for _, l := range c.Links {

@@ -8,7 +8,7 @@ import (
 // TestRedact: every way to write a secret is found, comments of the author stay, and the file still says the same.
 func TestRedact(t *testing.T) {
 	const file = `# our house
-lan: [{device: lan0}]
+lan: [{device: lan0, wifi: [{ssid: Casa, passphrase: "battery, staple", country: ES}]}]
 links:
   - name: lte
     hardware: {kind: modem, pin: "4711", apn: internet, user: u, password: 'hunter2 is long'} # the card from the drawer
@@ -25,19 +25,19 @@ links:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(c.secrets()); n != 4 {
+	if n := len(c.secrets()); n != 5 {
 		t.Fatalf("%d secrets", n)
 	}
 	out, err := Redact("house.yaml", []byte(file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, gone := range []string{"4711", "hunter2", "0815", "plain secret", "older secret"} {
+	for _, gone := range []string{"4711", "battery", "hunter2", "0815", "plain secret", "older secret"} {
 		if strings.Contains(out, gone) {
 			t.Errorf("%s is still there:\n%s", gone, out)
 		}
 	}
-	for _, stays := range []string{"# our house", "the card from the drawer", "apn: internet", "device: wan1"} {
+	for _, stays := range []string{"# our house", "the card from the drawer", "apn: internet", "ssid: Casa", "device: wan1"} {
 		if !strings.Contains(out, stays) {
 			t.Errorf("%s is gone:\n%s", stays, out)
 		}

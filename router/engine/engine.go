@@ -43,6 +43,8 @@ type Options struct {
 	// Ports and Addresses are required where the configuration has the router make or serve the LAN.
 	Ports     hal.LANPorts
 	Addresses hal.AddressServer
+	// Radios are required where the configuration has the router run a WiFi network.
+	Radios hal.AccessPoints
 }
 
 // Engine is the running router.
@@ -228,7 +230,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stop()
 	e.event(observe.Info, "start", "", "The router has started.")
 	defer e.forgetRelays()
-	return runTasks(ctx, e.log, e.health, append(e.linkTasks(), tasks...))
+	return runTasks(ctx, e.log, e.health, slices.Concat(e.linkTasks(), e.accessPointTasks(), tasks))
 }
 
 // examine refuses to start where the router could not work or would harm.

@@ -20,6 +20,7 @@ import (
 type household struct {
 	ports     hal.LANPorts
 	addresses hal.AddressServer
+	radios    hal.AccessPoints
 	wake      chan struct{}   // capacity 1: something that it follows from has changed
 	members   map[string]bool // the ports of bridges of ours
 
@@ -31,7 +32,7 @@ type household struct {
 }
 
 func newHousehold(o Options) *household {
-	h := &household{ports: o.Ports, addresses: o.Addresses, wake: make(chan struct{}, 1), members: map[string]bool{}, trouble: map[string]string{}}
+	h := &household{ports: o.Ports, addresses: o.Addresses, radios: o.Radios, wake: make(chan struct{}, 1), members: map[string]bool{}, trouble: map[string]string{}}
 	for _, l := range o.Config.LAN {
 		for _, p := range l.Bridge {
 			h.members[p] = true
@@ -45,6 +46,9 @@ func checkHousehold(o Options) error {
 	for _, l := range o.Config.LAN {
 		if l.Managed() && o.Ports == nil || l.Served() && o.Addresses == nil {
 			return fmt.Errorf("lan %s: a LAN that is made or served by the router: %w: leave out bridge, address, ula, dhcp and ipv6", l.Device, hal.ErrUnsupported)
+		}
+		if len(l.WiFi) > 0 && o.Radios == nil {
+			return fmt.Errorf("lan %s: a WiFi network that is run by the router: %w: leave out wifi", l.Device, hal.ErrUnsupported)
 		}
 	}
 	return nil

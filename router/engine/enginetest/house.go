@@ -125,7 +125,7 @@ func StartOn(t testing.TB, policy string, change func(*config.Config), features 
 		}
 	}
 	h.Engine, err = engine.New(t.Context(), engine.Options{
-		Config: cfg, Machine: h.Machine, Hardware: h.Hardware, Ports: h.LANSide, Addresses: h.LANSide, Store: h.Store, Log: log, Version: "test", Metrics: h.Metrics, Now: time.Now, Zone: time.UTC,
+		Config: cfg, Machine: h.Machine, Hardware: h.Hardware, Ports: h.LANSide, Addresses: h.LANSide, Radios: h.LANSide, Store: h.Store, Log: log, Version: "test", Metrics: h.Metrics, Now: time.Now, Zone: time.UTC,
 		Bonds: func(tunnel.Options) (engine.Bond, error) { return nil, ErrNoBonds },
 	})
 	if err != nil {

@@ -37,6 +37,15 @@ const probes = `probes: {interval: 1s, targets: ["icmp:` + provider.Internet + `
 // newHouse starts the router with further links, each in the form of the configuration file, without its probes.
 func newHouse(t *testing.T, policy string, links ...string) *house {
 	t.Helper()
+	return newHouseOf(t, "", policy, links...)
+}
+
+// newHouseOf is newHouse with another LAN, in the form of the configuration file.
+func newHouseOf(t *testing.T, lan, policy string, links ...string) *house {
+	t.Helper()
+	if lan != "" {
+		lan = ", " + lan
+	}
 	h := &house{t: t, dir: t.TempDir(), laptop: fixture.Namespace(t, "laptop"), wire: provider.New(t, "wire")}
 	h.cable("lan0", "eth0", h.laptop)
 	fixture.IP(t, nil, "address add 10.30.0.1/24 dev lan0")
@@ -50,7 +59,7 @@ func newHouse(t *testing.T, policy string, links ...string) *house {
 	h.wire.Address(wireEnd, gateway)
 	h.wire.DHCP(wireEnd, gateway, addr("10.70.0.100"), addr("10.70.0.200"))
 
-	config := "lan: [{device: lan0}]\nresolver: {listen: []}\nweb: {listen: \"\"}\nleases: []\npolicy: " + h.file("policy.yaml", policy) +
+	config := "lan: [{device: lan0}" + lan + "]\nresolver: {listen: []}\nweb: {listen: \"\"}\nleases: []\npolicy: " + h.file("policy.yaml", policy) +
 		"\nlinks:\n  - {name: wire, device: wan0, ipv4: dhcp, ipv6: off, " + probes + "}\n"
 	for _, l := range links {
 		config += "  - {" + l + ", ipv6: off, " + probes + "}\n"
