@@ -10,7 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
+	"html"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,7 @@ const (
 	connections = 64              // at a time: what comes on top waits
 )
 
+// page is what is said of a host, and the reason.
 const page = `<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -36,25 +38,32 @@ const page = `<!DOCTYPE html>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color:#222;background:#fff}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#111}}</style>
 <h1>This page is blocked</h1>
-<p>{{if .Host}}<b>{{.Host}}</b> is not reachable from this device.{{else}}It is not reachable from this device.{{end}}</p>
-<p>{{.Reason}}</p>
+<p>%s is not reachable from this device.</p>
+<p>%s</p>
 `
 
-// Handler answers every request with the page.
-func Handler(why Reason) (http.Handler, error) {
-	t, err := template.New("page").Parse(page)
-	if err != nil {
-		return nil, fmt.Errorf("reading the page for what is blocked: %w", err)
+// write writes the page for a host, which may be anything, or "". Not by html/template: where a template is executed methods are called by
+// name, and the linker keeps every exported method of the whole program for it.
+func write(w io.Writer, host, reason string) error {
+	what := "It"
+	if host != "" {
+		what = "<b>" + html.EscapeString(host) + "</b>"
 	}
+	_, err := fmt.Fprintf(w, page, what, html.EscapeString(reason))
+	return err
+}
+
+// Handler answers every request with the page.
+func Handler(why Reason) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host
 		}
-		data := struct{ Host, Reason string }{host, "Try again: the rule was lifted a moment ago."}
+		reason := "Try again: the rule was lifted a moment ago."
 		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			if text := why(r.Context(), from.Addr().Unmap().WithZone(""), host); text != "" {
-				data.Reason = text
+				reason = text
 			}
 		}
 		h := w.Header()
@@ -64,24 +73,20 @@ func Handler(why Reason) (http.Handler, error) {
 		h.Set("Connection", "close") // so that the next request is judged anew
 		w.WriteHeader(http.StatusForbidden)
 		if r.Method != http.MethodHead {
-			_ = t.Execute(w, data) // a client that has gone does not read it
+			_ = write(w, host, reason) // a client that has gone does not read it
 		}
-	}), nil
+	})
 }
 
 // Serve serves the page until the context ends.
 func Serve(ctx context.Context, listen string, why Reason) error {
-	handler, err := Handler(why)
-	if err != nil {
-		return err
-	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listening for blocked pages: %w; choose another block_page", err)
 	}
 	s := &http.Server{
-		Handler: handler, ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: maxHead,
+		Handler: Handler(why), ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: maxHead,
 	}
 	over := make(chan error, 1)
 	go func() { over <- s.Serve(netutil.LimitListener(l, connections)) }()

@@ -15,15 +15,12 @@ import (
 
 // The page has the reason in it, is kept by nobody, and shows a host as text whatever a stranger wrote there.
 func TestPage(t *testing.T) {
-	h, err := blockpage.Handler(func(_ context.Context, client netip.Addr, host string) string {
+	h := blockpage.Handler(func(_ context.Context, client netip.Addr, host string) string {
 		if client == netip.MustParseAddr("192.0.2.5") && host == "game.example" {
 			return "The house's rule \"No <games>\" blocks the flow."
 		}
 		return ""
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct{ method, host, want, never string }{
 		{"GET", "game.example", "No &lt;games&gt;", "<games>"},
 		{"POST", "game.example:8080", "No &lt;games&gt;", "8080"},
