@@ -198,6 +198,10 @@ func TestOneArm(t *testing.T) {
 	})
 	h.cli("link", "add", "relay", "--name", "far", code)
 	waitFor(t, "the console's game over the relay", func() bool { return h.host.seenBy(gameServer) == relayAddress })
+	// Until then the rule had no link and refused the game with resets, as it has to.
+	if out, err := h.host.Command(t.Context(), "nft", "reset", "counter", "inet", "watch", "resets").CombinedOutput(); err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
 
 	for _, tt := range []struct {
 		what string
