@@ -27,6 +27,7 @@ type Fake struct {
 	mu            sync.Mutex // guards all below
 	now           time.Time
 	failures      map[string][]error
+	broken        map[string]error // by method, until mended
 	calls         []string
 	rules         []hal.Rule
 	routes        map[hal.Family]map[int][]hal.Route
@@ -57,7 +58,7 @@ var _ hal.Machine = (*Fake)(nil)
 // New makes a machine with the rules, sysctls and loopback device of a freshly started Linux.
 func New() *Fake {
 	f := &Fake{
-		now: epoch, failures: make(map[string][]error), routes: map[hal.Family]map[int][]hal.Route{hal.IPv4: {}, hal.IPv6: {}},
+		now: epoch, failures: make(map[string][]error), broken: make(map[string]error), routes: map[hal.Family]map[int][]hal.Route{hal.IPv4: {}, hal.IPv6: {}},
 		sysctls: map[string]string{
 			"net/ipv4/ip_forward": "0", "net/ipv4/conf/all/forwarding": "0", "net/ipv4/conf/all/rp_filter": "0",
 			"net/ipv4/conf/default/rp_filter": "0", "net/ipv4/conf/all/src_valid_mark": "0",
@@ -92,6 +93,19 @@ func (f *Fake) FailNext(method string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failures[method] = append(f.failures[method], err)
+}
+
+// Fail makes every call of the named method fail with err until mend is called: for a machine that other tasks use, too, of which one could
+// meet what FailNext means for another.
+func (f *Fake) Fail(method string, err error) (mend func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken[method] = err
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.broken, method)
+	}
 }
 
 // Calls returns what was called since the last call of Calls: methods that change the machine, with what they were
@@ -133,7 +147,7 @@ func (f *Fake) enter(ctx context.Context, method, call string, args ...any) erro
 		f.failures[method] = q[1:]
 		return q[0]
 	}
-	return nil
+	return f.broken[method]
 }
 
 // change runs a method that changes the machine and, when it succeeded, announces the events. The kernel tells a process of

@@ -29,8 +29,9 @@ const silence = "house: [{id: silence, name: Silence, force: must, what: {domain
 func TestRefusedPolicyKeepsTheOld(t *testing.T) {
 	h := enginetest.Start(t, enginetest.Policy, nil)
 	for _, method := range []string{"Check", "Load"} {
+		mendLoad := h.Machine.Fail("Load", errors.New("the links have just come up, and their plan waits"))
+		mend := h.Machine.Fail(method, &hal.RulesetError{Line: 7, Message: "no room"})
 		before, ruleset := h.Policy(), h.Machine.RulesetText()
-		h.Machine.FailNext(method, &hal.RulesetError{Line: 7, Message: "no room"})
 		_, err := h.SetPolicy(t.Context(), silence, "ana", before.Version)
 		if !errors.Is(err, hal.ErrRefused) || !strings.Contains(err.Error(), "no room") {
 			t.Fatalf("%s fails: %v", method, err)
@@ -41,6 +42,8 @@ func TestRefusedPolicyKeepsTheOld(t *testing.T) {
 		if now := h.Machine.RulesetText(); now != ruleset {
 			t.Errorf("%s fails: the ruleset changed", method)
 		}
+		mend()
+		mendLoad()
 	}
 	for text, want := range map[string]string{
 		"nonsense: 1\n": "nonsense",
