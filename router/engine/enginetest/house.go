@@ -3,7 +3,9 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -234,15 +236,25 @@ func nameServer(t testing.TB) string {
 	return pc.LocalAddr().String()
 }
 
-// freePort is a loopback address that nobody listens on, by TCP.
+// freePort is a loopback address on which nobody listens, neither by TCP nor by UDP. It lies below the ports that the kernel gives to those who ask
+// for any (ip_local_port_range), of whom other tests have many.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 50 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(20000))
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		pc, err := net.ListenPacket("udp", address)
+		l.Close()
+		if err == nil {
+			pc.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port of 50 is free")
+	return ""
 }
 
 // Eventually waits until a condition holds.
